@@ -1,0 +1,34 @@
+"""Errors that a person at the terminal reads: each says what happened, where, and what to do, and ends with its exit code."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class CliExit(IntEnum):
+    """Exit codes of `llem`."""
+
+    OK = 0
+    RUN_FAILED = 1
+    USAGE = 2
+    NOT_READY = 3
+    GATE_FAILED = 4
+    INTERRUPTED = 130
+
+
+class LlemError(Exception):
+    """What stops llem. The message is for people; a traceback would be a bug."""
+
+    exit_code = CliExit.NOT_READY
+
+
+class UsageError(LlemError):
+    """Wrong usage, or a study file (or a file or folder that it names) that cannot be used."""
+
+    exit_code = CliExit.USAGE
+
+
+class NotReadyError(LlemError):
+    """The machine is not ready: no engine, no model to be had, the journal not writable, a feature not built yet."""
+
+    exit_code = CliExit.NOT_READY

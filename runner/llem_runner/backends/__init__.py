@@ -1,0 +1,1 @@
+"""Inference engines, one module each, behind the small protocol of `protocol.py`."""

@@ -1,0 +1,257 @@
+"""ExperimentResult: what a run measured. The runner writes it; the host adds what only it knows.
+
+Names are stable: more may be added beside them. Everything but `passes` is over the whole measured window. What was
+not measured is None, with a warning that says why; it is never 0. Units are in the names: `_j` joule, `_w` watt,
+`_s` second, `_c` degree Celsius, `_bytes`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Optional
+
+from pydantic import Field
+
+from llem_runner.contract.events import PhaseName
+from llem_runner.contract.experiment import ExperimentConfig
+from llem_runner.contract.strict import Record
+
+RESULT_SCHEMA_VERSION = 1
+
+Level = Literal["A", "B", "C", "D"]
+EnergySource = Literal["nvml", "zeus", "codecarbon", "none"]
+EnergyMethod = Literal["counter", "power", "average_power"]
+
+
+class Device(Record):
+    """Where the backend was asked to compute, and where it did (`cpu`, `cuda:0`, …)."""
+
+    requested: str
+    used: str
+
+
+class Window(Record):
+    """The measured window, in realtime (one offset a run turns the monotonic clock into it)."""
+
+    start_unix_s: float
+    end_unix_s: float
+    duration_s: float = Field(gt=0)
+
+
+class Pass(Record):
+    """One whole pass over the prompts."""
+
+    start_unix_s: float
+    end_unix_s: float
+    energy_j: Optional[float] = None
+    output_tokens: int
+
+
+class Tokens(Record):
+    """Tokens over the window. Output counts up to and including the stop token; padding is no output."""
+
+    input: int = Field(ge=0)
+    output: int = Field(ge=0)
+    total: int = Field(ge=0)
+    cached: Optional[int] = None
+    """Input tokens taken from a cache across passes; None where the engine cannot tell."""
+
+
+class Requests(Record):
+    """Requests over the window."""
+
+    total: int = Field(ge=0)
+    completed: int = Field(ge=0)
+
+
+class DeviceEnergy(Record):
+    """Energy and power of one GPU over the window."""
+
+    uuid: str
+    index: int
+    name: str
+    total_j: Optional[float] = None
+    lower_j: Optional[float] = None
+    upper_j: Optional[float] = None
+    mean_power_w: Optional[float] = None
+    peak_power_w: Optional[float] = None
+
+
+class Energy(Record):
+    """GPU energy over the window: `lower_j` ≤ the sensor's truth ≤ `upper_j`.
+
+    `systematic_percent` is what the bounds cannot know: the board's own gain error.
+    """
+
+    source: EnergySource
+    method: Optional[EnergyMethod] = None
+    total_j: Optional[float] = None
+    lower_j: Optional[float] = None
+    upper_j: Optional[float] = None
+    systematic_percent: Optional[float] = None
+    lag_ms: Optional[float] = None
+    cross_check_j: Optional[float] = None
+    """The same window by the power readings, where the counter is primary."""
+    idle_power_w: Optional[float] = None
+    resident_power_w: Optional[float] = None
+    adjusted_j: Optional[float] = None
+    above_resident_j: Optional[float] = None
+    per_output_token_j: Optional[float] = None
+    per_total_token_j: Optional[float] = None
+    per_request_j: Optional[float] = None
+    devices: tuple[DeviceEnergy, ...] = ()
+
+
+class HostEnergy(Record):
+    """Energy of the host's CPU and memory over the window, apart from the GPU's."""
+
+    cpu_j: Optional[float] = None
+    dram_j: Optional[float] = None
+    source: Literal["rapl", "codecarbon", "none"]
+    estimated: bool
+
+
+class RecorderStats(Record):
+    """How evenly the recorder read, in seconds between readings."""
+
+    period_s: float
+    jitter_p50_s: float
+    jitter_p99_s: float
+    largest_gap_s: float
+
+
+class Throughput(Record):
+    """Rates over the window."""
+
+    output_tokens_per_s: float
+    total_tokens_per_s: float
+    requests_per_s: float
+
+
+class Distribution(Record):
+    """A sample's mean and percentiles, with its size."""
+
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    n: int
+
+
+class Latency(Record):
+    """Per request: whole, waiting, to the first token, and between tokens. None where the engine cannot tell."""
+
+    request_s: Optional[Distribution] = None
+    queue_s: Optional[Distribution] = None
+    ttft_s: Optional[Distribution] = None
+    itl_s: Optional[Distribution] = None
+
+
+class Compute(Record):
+    """Floating-point work. `method` names the formula."""
+
+    parameters: Optional[int] = None
+    flops_total: Optional[float] = None
+    flops_per_output_token: Optional[float] = None
+    flops_per_s: Optional[float] = None
+    method: Optional[str] = None
+
+
+class Memory(Record):
+    """Peak memory as the device and as the allocator see it, and the model's own bytes."""
+
+    peak_device_bytes: Optional[int] = None
+    peak_allocated_bytes: Optional[int] = None
+    model_bytes: Optional[int] = None
+
+
+class Phase(Record):
+    """One phase of the run."""
+
+    name: PhaseName
+    start_unix_s: float
+    end_unix_s: float
+    energy_j: Optional[float] = None
+
+
+class Warmup(Record):
+    """What the warm-up did. `cv` is of seconds per output token over the last `window_size` iterations."""
+
+    iterations: int
+    converged: Optional[bool] = None
+    cv: Optional[float] = None
+    duration_s: float = 0.0
+
+
+class Thermal(Record):
+    """Temperature and throttling over the window; `throttled` is None where the board does not say."""
+
+    start_c: Optional[float] = None
+    max_c: Optional[float] = None
+    throttled: Optional[bool] = None
+    reasons: tuple[str, ...] = ()
+
+
+class Check(Record):
+    """One quality check; `passed` is None where it could not be made."""
+
+    name: str
+    passed: Optional[bool] = None
+    value: Any = None
+    limit: Any = None
+
+
+class Quality(Record):
+    """The level is the worst that holds for all checks."""
+
+    level: Level
+    checks: tuple[Check, ...] = ()
+
+
+class Image(Record):
+    """The container image of the run; both None for a local run."""
+
+    name: Optional[str] = None
+    digest: Optional[str] = None
+
+
+class ResultWarning(Record):
+    """Something that a reader of the numbers has to know."""
+
+    code: str
+    message: str
+
+
+class ExperimentResult(Record):
+    """`result.json`. `attempt`, `cycle` and `image` are the host's; the runner leaves `cycle` and `image` out."""
+
+    schema_version: int = RESULT_SCHEMA_VERSION
+    contract_version: int
+    run_id: str
+    experiment_id: Optional[str] = None
+    attempt: int
+    nonce: str
+    cycle: Optional[int] = None
+    simulated: bool
+    backend: str
+    backend_version: str
+    device: Device
+    experiment: ExperimentConfig
+    window: Window
+    passes: tuple[Pass, ...] = Field(min_length=1)
+    tokens: Tokens
+    requests: Requests
+    energy: Energy
+    host_energy: HostEnergy
+    recorder: Optional[RecorderStats] = None
+    throughput: Throughput
+    latency: Latency
+    compute: Compute
+    memory: Memory
+    phases: tuple[Phase, ...]
+    warmup: Warmup
+    thermal: Thermal
+    quality: Quality
+    image: Image = Image()
+    environment: dict[str, Any]
+    warnings: tuple[ResultWarning, ...] = ()
