@@ -56,8 +56,19 @@ class PeakMemory:
 class Backend(Protocol):
     """An engine with a model in it. Errors are `RunFailed` of kind backend, model, accelerator_oom or inference."""
 
-    def load(self, config: ExperimentConfig, model_path: str, adapter_path: str | None, gpu_count: int) -> None:
-        """Load the model. `gpu_count` GPUs were allocated and are the visible ones; 0 means the CPU."""
+    def load(
+        self,
+        config: ExperimentConfig,
+        model_path: str,
+        adapter_path: str | None,
+        gpu_count: int,
+        simulated: bool = False,
+    ) -> None:
+        """Load the model. `gpu_count` GPUs were allocated and are the visible ones; 0 means the CPU.
+
+        Computing on the CPU although GPUs were allocated is an error of kind backend, unless they are `simulated`.
+        `model_path` is a folder, `builtin:tiny-llama` (made here), or a name that the engine resolves itself.
+        """
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of prompts, truncated and formatted as the configuration asks (the one code all backends share)."""

@@ -1,0 +1,55 @@
+"""Where the model computes. Pure: what torch can see comes in as arguments."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from llem_runner.contract import FailureKind, RunFailed
+
+
+def choose_device(
+    requested: Literal["auto", "cuda", "cpu"],
+    gpu_count: int,
+    cuda_count: int,
+    torch_build: str,
+    simulated: bool,
+) -> str:
+    """`cuda:0` or `cpu`, for `gpu_count` allocated GPUs of which torch can use `cuda_count`.
+
+    A real GPU that was allocated and then not computed on would be measured idle: that is an error, never a result.
+    Only simulated boards are exempt. Raises `RunFailed` of kind backend.
+    """
+    if requested == "cuda" and gpu_count == 0:
+        raise _unusable("The experiment asks for device: cuda, but no GPU was allocated to this run.")
+    if requested == "cpu" and gpu_count > 0 and not simulated:
+        raise _unusable(
+            f"{_gpus(gpu_count)} allocated, but the experiment asks for device: cpu: its energy would be that of an "
+            "idle GPU. Use device: auto, or run without a GPU."
+        )
+    if requested == "cpu" or gpu_count == 0:
+        return "cpu"
+    if cuda_count >= gpu_count:
+        return "cuda:0"
+    if simulated and requested == "auto":
+        return "cpu"
+    raise _unusable(
+        f"{_gpus(gpu_count)} allocated, but torch {torch_build} can use {cuda_count}: it would compute on the CPU "
+        "beside an idle GPU. Install a CUDA build of torch that fits the driver, or run with device: cpu and no GPU."
+    )
+
+
+def check_placement(device: str, used: set[str]) -> None:
+    """Raises `RunFailed` of kind backend where a GPU was chosen and not one parameter lies on a GPU."""
+    if device.startswith("cuda") and not any(name.startswith("cuda") for name in used):
+        raise _unusable(
+            f"The model was to compute on {device}, but all of it lies on {', '.join(sorted(used))}. "
+            "Check pytorch.device_map and pytorch.max_memory."
+        )
+
+
+def _gpus(count: int) -> str:
+    return "1 GPU was" if count == 1 else f"{count} GPUs were"
+
+
+def _unusable(message: str) -> RunFailed:
+    return RunFailed(FailureKind.BACKEND, message)

@@ -1,0 +1,100 @@
+"""What was really loaded and how it computes, for the result."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from llem_runner.backends.protocol import BackendFacts
+from llem_runner.backends.pytorch.generation import Generator
+from llem_runner.backends.pytorch.loading import compile_settings
+from llem_runner.contract import ExperimentConfig
+from llem_runner.contract.engines import PytorchConfig
+
+_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft", "bitsandbytes", "numpy")
+_SHAPE = (
+    "model_type",
+    "num_hidden_layers",
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "vocab_size",
+    "tie_word_embeddings",
+    "num_local_experts",
+    "num_experts_per_tok",
+)
+
+
+def facts_of(
+    config: ExperimentConfig, generator: Generator, device: str, stop_token_ids: tuple[int, ...]
+) -> BackendFacts:
+    """What `generator` computes with."""
+    model = generator.model
+    devices = sorted(devices_of(model))
+    return BackendFacts(
+        name="pytorch",
+        version=metadata.version("transformers"),
+        device_used=",".join(devices),
+        effective=_effective(config, generator),
+        packages=installed_versions(),
+        parameters=int(model.num_parameters()),
+        model_bytes=int(model.get_memory_footprint()),
+        stop_token_ids=stop_token_ids,
+        warnings=_warnings(config, device, devices, stop_token_ids),
+        notes={"architecture": shape_of(model.config), "cuda": torch.version.cuda},
+    )
+
+
+def devices_of(model: Any) -> set[str]:
+    """Devices that hold the model's parameters; `meta` stands for parameters offloaded to memory or disk."""
+    return {str(parameter.device) for parameter in model.parameters()}
+
+
+def shape_of(model_config: Any) -> dict[str, Any]:
+    """The dimensions that a count of floating-point operations needs, as far as the configuration names them."""
+    text_config = model_config.get_text_config(decoder=True)
+    values = {name: getattr(text_config, name, None) for name in _SHAPE}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that the numbers depend on, those that are installed."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _effective(config: ExperimentConfig, generator: Generator) -> dict[str, Any]:
+    section, model = config.pytorch or PytorchConfig(), generator.model
+    return {
+        "batch_size": generator.batch_size,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "attn_implementation": getattr(model.config, "_attn_implementation", None),
+        "device_map": {name: str(place) for name, place in getattr(model, "hf_device_map", {}).items()} or None,
+        "generation": dict(generator.settings),
+        "torch_compile": compile_settings(section) if section.torch_compile else None,
+        "quantization": "4bit" if section.load_in_4bit else "8bit" if section.load_in_8bit else None,
+        "cpu_threads": torch.get_num_threads(),
+    }
+
+
+def _warnings(
+    config: ExperimentConfig, device: str, devices: list[str], stop_token_ids: tuple[int, ...]
+) -> tuple[tuple[str, str], ...]:
+    found = []
+    if not stop_token_ids and not config.output_fixed:
+        found.append(("no_stop_token", "The model names no stop token: every request has max_output_tokens tokens."))
+    offloaded = [name for name in devices if not name.startswith("cuda")]
+    if device.startswith("cuda") and offloaded:
+        found.append(
+            ("weights_offloaded", f"Part of the model does not lie on a GPU ({', '.join(offloaded)}): it is slower so.")
+        )
+    return tuple(found)
