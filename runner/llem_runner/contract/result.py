@@ -74,6 +74,9 @@ class DeviceEnergy(Record):
     upper_j: Optional[float] = None
     mean_power_w: Optional[float] = None
     peak_power_w: Optional[float] = None
+    counter_steps: Optional[int] = None
+    """How often the energy counter stepped in the window; None without a counter."""
+    power_limit_w: Optional[float] = None
 
 
 class Energy(Record):
