@@ -80,7 +80,7 @@ static bool burst(struct component *component, struct words *words)
     return component_append(component, period_s - component->period_s, low_w, low_w);
 }
 
-/* Words DURATION_S:WATTS or DURATION_S:FROM_W-TO_W, one after another. */
+/* Words DURATION_S:WATTS or DURATION_S:FROM_W>TO_W, one after another. */
 static bool trace(struct component *component, struct words *words)
 {
     for (size_t i = 0; i < words->count; i++) {
@@ -88,7 +88,7 @@ static bool trace(struct component *component, struct words *words)
         if (watts == NULL)
             continue;
         *watts++ = '\0';
-        char *to = strchr(watts, '-');
+        char *to = strchr(watts, '>');
         if (to != NULL)
             *to++ = '\0';
         double from_w = number(watts, words);
