@@ -84,9 +84,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ctypes.Array):
         return [_plain(item) for item in value]
     if isinstance(value, pynvml.c_nvmlFieldValue_t):
-        number = (
-            value.value.ullVal if value.valueType == pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG else value.value.uiVal
-        )
+        wide = value.valueType == pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG
         return {
             "id": value.fieldId,
             "scope": value.scopeId,
