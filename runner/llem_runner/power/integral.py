@@ -1,0 +1,204 @@
+"""Energy of a span from power readings: the counter's cross-check, and its stand-in where there is none. Pure.
+
+    instant   a reading seen at t is the mean of P over [t − lag − window, t − lag]; between windows nobody looked
+    average   the same with a window of about 1 s, which overlaps the next: ∫[a, b] P needs the correction below
+
+Sources: measurement of the windows in arXiv 2312.02741; the corrected integral ∫[a, b+W] A dt − W/2·(A(a) + A(b+W)).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from typing import Literal
+
+from llem_runner.power.boards import AVERAGE_WINDOW_MS, BoardFacts, PowerMeaning
+from llem_runner.power.series import Series, present
+
+_UPDATE_S = 0.1
+"""Power readings are renewed about every 100 ms; an unchanged value is taken as renewed that often."""
+_STALE_S = 0.15
+"""How old the value that a poll finds may be: one update and one poll."""
+_NOISE = 0.01
+"""Share by which unseen power may leave the range of the readings around it even under a steady load."""
+_WIDEST_GAP_S = 1.0
+"""Without readings for longer than this nothing is known of the power in between."""
+
+POWER_DRAIN_S = 1.5
+"""How long readings must go on after a span, so that the longest window, lag and staleness have passed."""
+
+
+@dataclass(frozen=True)
+class PowerUpdates:
+    """The power readings chosen to integrate: when each value was first seen, and the value in watt."""
+
+    method: Literal["power", "average_power"]
+    time_s: array[float] = field(default_factory=lambda: array("d"))
+    power_w: array[float] = field(default_factory=lambda: array("d"))
+
+
+@dataclass(frozen=True)
+class PowerEstimate:
+    """Energy by power readings, with bounds."""
+
+    method: Literal["power", "average_power"]
+    total_j: float
+    lower_j: float
+    upper_j: float
+
+
+def chosen_power(series: Series, facts: BoardFacts) -> PowerUpdates | None:
+    """The best power readings of the series: instant before average; None if it has none."""
+    plain_is_instant = facts.power_usage is PowerMeaning.INSTANT
+    candidates: list[tuple[Literal["power", "average_power"], array[float]]] = [
+        ("power", series.power_instant_w),
+        ("power" if plain_is_instant else "average_power", series.power_w),
+        ("average_power", series.power_average_w),
+    ]
+    for method, values in sorted(candidates, key=lambda candidate: candidate[0] != "power"):
+        rows = present(values)
+        if rows:
+            return _updates(method, series, values, rows)
+    return None
+
+
+def _updates(
+    method: Literal["power", "average_power"], series: Series, values: array[float], rows: list[int]
+) -> PowerUpdates:
+    updates = PowerUpdates(method)
+    for row in rows:
+        time_s = (series.before_s[row] + series.after_s[row]) / 2
+        changed = not updates.power_w or values[row] != updates.power_w[-1]
+        if changed or time_s - updates.time_s[-1] >= _UPDATE_S:
+            updates.time_s.append(time_s)
+            updates.power_w.append(values[row])
+    return updates
+
+
+def instant_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: BoardFacts) -> PowerEstimate | str:
+    """The span by instant readings, or why they do not give it.
+
+    The estimate holds each reading over its window and joins the windows by straight lines. The bounds let the power
+    at any moment be anything that the readings around that moment say, one update to either side and over the whole
+    lag: wide for a load that changes from reading to reading, narrow for a steady one. A load that repeats exactly in
+    step with the sensor shows it a constant, and no reading could tell.
+    """
+    window = facts.instant_window_ms
+    lag = facts.power_lag_ms
+    reach_s = (lag.high + window.high) / 1000 + _UPDATE_S
+    missing = _missing(updates, start_s, end_s + lag.high / 1000, reach_s)
+    if missing:
+        return missing
+    shift_s = lag.middle / 1000
+    curve = _held_windows(updates, start_s + shift_s, end_s + shift_s, window.middle / 1000, reach_s)
+    total_j = _area(curve, start_s + shift_s, end_s + shift_s)
+    lower_j, upper_j = _envelope(updates, start_s, end_s, lag.low / 1000 - _UPDATE_S, reach_s + _STALE_S)
+    return PowerEstimate("power", min(max(total_j, lower_j), upper_j), lower_j, upper_j)
+
+
+def average_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: BoardFacts) -> PowerEstimate | str:
+    """The span by 1 s averages, or why they do not give it.
+
+    The integral of the averages holds all of the span's energy, and unknown shares of what flowed in the window before
+    each end; the estimate takes half of each, the bounds none and all.
+    """
+    longest_s = AVERAGE_WINDOW_MS.high / 1000
+    stale_s = facts.power_lag_ms.high / 1000 + _STALE_S
+    missing = _missing(updates, start_s, end_s + longest_s + stale_s, _WIDEST_GAP_S)
+    if missing:
+        return missing
+    middle = (AVERAGE_WINDOW_MS.middle / 1000, facts.power_lag_ms.middle / 1000)
+    total_j = _corrected(updates, start_s, end_s, *middle, 0.5)
+    windows_s = (AVERAGE_WINDOW_MS.low / 1000, longest_s)
+    delays_s = (facts.power_lag_ms.low / 1000, stale_s)
+    cases = [(window_s, delay_s) for window_s in windows_s for delay_s in delays_s]
+    lower_j = min(_corrected(updates, start_s, end_s, *case, 1.0) for case in cases)
+    upper_j = max(_corrected(updates, start_s, end_s, *case, 0.0) for case in cases)
+    lower_j, upper_j = max(0.0, lower_j) * (1 - _NOISE), upper_j * (1 + _NOISE)
+    return PowerEstimate("average_power", min(max(total_j, lower_j), upper_j), lower_j, upper_j)
+
+
+def _corrected(
+    updates: PowerUpdates, start_s: float, end_s: float, window_s: float, delay_s: float, share: float
+) -> float:
+    """∫ of the averages over the span and one window more, less `share` of the window's energy at either end."""
+    first_s, last_s = start_s + delay_s, end_s + window_s + delay_s
+    curve = list(zip(updates.time_s, updates.power_w, strict=True))
+    ends_w = _value(updates, first_s) + _value(updates, last_s)
+    return _area(curve, first_s, last_s) - share * window_s * ends_w
+
+
+def _missing(updates: PowerUpdates, first_s: float, last_s: float, reach_s: float) -> str | None:
+    """Why the readings do not cover [first_s, last_s], or None if they do."""
+    times = updates.time_s
+    if times[0] > first_s + reach_s:
+        return "the span begins before the first power reading"
+    if times[-1] < last_s:
+        return "the recording ends before the power readings had shown all of the span"
+    begin, end = max(0, bisect_left(times, first_s) - 1), min(len(times), bisect_right(times, last_s) + 1)
+    gap_s = max((times[k + 1] - times[k] for k in range(begin, end - 1)), default=math.inf)
+    if gap_s > _WIDEST_GAP_S:
+        return f"no power was read for {gap_s:.1f} s in or beside the span"
+    return None
+
+
+def _held_windows(
+    updates: PowerUpdates, first_s: float, last_s: float, window_s: float, reach_s: float
+) -> list[tuple[float, float]]:
+    """The power curve through the readings' windows, as corners (time, watt) around [first_s, last_s]."""
+    begin = max(0, bisect_left(updates.time_s, first_s - reach_s) - 1)
+    end = min(len(updates.time_s), bisect_right(updates.time_s, last_s + reach_s) + 1)
+    corners: list[tuple[float, float]] = []
+    for time_s, power_w in zip(updates.time_s[begin:end], updates.power_w[begin:end], strict=True):
+        opened_s = time_s - window_s
+        if corners:
+            opened_s = max(opened_s, corners[-1][0])
+        corners.append((opened_s, power_w))
+        corners.append((time_s, power_w))
+    return corners
+
+
+def _area(corners: list[tuple[float, float]], first_s: float, last_s: float) -> float:
+    """∫ of the polyline through `corners` over [first_s, last_s]; its ends are held beyond the corners."""
+    area = 0.0
+    padded = [(-math.inf, corners[0][1]), *corners, (math.inf, corners[-1][1])]
+    for (left_s, left_w), (right_s, right_w) in itertools.pairwise(padded):
+        from_s, to_s = max(left_s, first_s), min(right_s, last_s)
+        if to_s <= from_s:
+            continue
+        if math.isinf(left_s) or math.isinf(right_s):
+            area += left_w * (to_s - from_s)
+            continue
+        slope = (right_w - left_w) / (right_s - left_s)
+        middle_s = (from_s + to_s) / 2
+        area += (left_w + slope * (middle_s - left_s)) * (to_s - from_s)
+    return area
+
+
+def _value(updates: PowerUpdates, time_s: float) -> float:
+    """The reading that was held at `time_s`."""
+    return updates.power_w[max(0, bisect_right(updates.time_s, time_s) - 1)]
+
+
+def _envelope(
+    updates: PowerUpdates, start_s: float, end_s: float, before_s: float, after_s: float
+) -> tuple[float, float]:
+    """∫ of the least and of the highest reading that is seen from `before_s` to `after_s` after each moment."""
+    lower_j = upper_j = 0.0
+    changes = {start_s, end_s}
+    for time_s in updates.time_s[
+        bisect_left(updates.time_s, start_s + before_s) : bisect_right(updates.time_s, end_s + after_s)
+    ]:
+        changes.update(edge for edge in (time_s - before_s, time_s - after_s) if start_s < edge < end_s)
+    ordered = sorted(changes)
+    for left_s, right_s in itertools.pairwise(ordered):
+        middle_s = (left_s + right_s) / 2
+        first = bisect_left(updates.time_s, middle_s + before_s)
+        last = bisect_right(updates.time_s, middle_s + after_s)
+        around = updates.power_w[max(0, first - 1) : last + 1]
+        lower_j += min(around) * (right_s - left_s)
+        upper_j += max(around) * (right_s - left_s)
+    return lower_j * (1 - _NOISE), upper_j * (1 + _NOISE)

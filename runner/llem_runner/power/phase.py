@@ -1,0 +1,114 @@
+"""The counter's rhythm: brackets of many steps together fix period and phase far better than one alone. Pure.
+
+Polls every 47 ms see a step of a 100 ms counter late by a different share each time, so that the brackets of some
+dozens of steps have only a few milliseconds in common. Used for the estimate; the bounds rely on each bracket alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llem_runner.power.steps import Steps
+
+BLOCK_STEPS = 32
+_OVERLAP_STEPS = 16
+_FEWEST_STEPS = 8
+_COARSE_CANDIDATES = 80
+_COARSE_SPREAD = 0.06
+_FINE_ROUNDS = 30
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """Steps come at `phase_s` + n × `period_s`; `misfit_s` is by how much some bracket is missed (jitter)."""
+
+    period_s: float
+    phase_s: float
+    misfit_s: float
+
+    def nearest(self, time_s: float) -> float:
+        """The moment of the rhythm that is nearest to `time_s`."""
+        return self.phase_s + round((time_s - self.phase_s) / self.period_s) * self.period_s
+
+
+class StepTimes:
+    """The most likely time of each step, worked out in blocks when first asked for."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._rhythms: dict[int, Rhythm | None] = {}
+
+    def at(self, step: int) -> float:
+        """The most likely time of `step`, always inside its bracket."""
+        earliest_s, latest_s = self._steps.earliest_s[step], self._steps.latest_s[step]
+        middle_s = (earliest_s + latest_s) / 2
+        block = step // BLOCK_STEPS
+        if block not in self._rhythms:
+            self._rhythms[block] = _fit_block(self._steps, block)
+        rhythm = self._rhythms[block]
+        if rhythm is None:
+            return middle_s
+        return min(max(rhythm.nearest(middle_s), earliest_s), latest_s)
+
+
+def _fit_block(steps: Steps, block: int) -> Rhythm | None:
+    first = max(1, block * BLOCK_STEPS - _OVERLAP_STEPS)  # entry 0 is the first poll's, no step that was seen
+    last = min(len(steps), (block + 1) * BLOCK_STEPS + _OVERLAP_STEPS)
+    return fit_rhythm(steps.earliest_s[first:last], steps.latest_s[first:last])
+
+
+def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm | None:
+    """The rhythm that fits the brackets best, or None where they are too few or too wide to fix one."""
+    if len(earliest_s) < _FEWEST_STEPS:
+        return None
+    guess_s = _mean_period(earliest_s, latest_s)
+    if guess_s is None:
+        return None
+    candidates = [
+        guess_s * (1 + _COARSE_SPREAD * (2 * n / (_COARSE_CANDIDATES - 1) - 1)) for n in range(_COARSE_CANDIDATES)
+    ]
+    fits = [_fit_phase(earliest_s, latest_s, candidate_s) for candidate_s in candidates]
+    best = min(fits, key=lambda fit: fit.misfit_s)
+    rhythm = _refine(earliest_s, latest_s, best)
+    # A misfit of a quarter period is no rhythm: the steps are irregular, or several hide in one bracket.
+    return rhythm if rhythm.misfit_s < rhythm.period_s / 4 else None
+
+
+def _mean_period(earliest_s: Sequence[float], latest_s: Sequence[float]) -> float | None:
+    """The mean distance of steps, without those across a drop-out; None if brackets are wider than the period."""
+    widths = sorted(latest - earliest for earliest, latest in zip(earliest_s, latest_s, strict=True))
+    typical_s = widths[len(widths) // 2]
+    middles = [(earliest + latest) / 2 for earliest, latest in zip(earliest_s, latest_s, strict=True)]
+    usual = [latest - earliest < 1.5 * typical_s for earliest, latest in zip(earliest_s, latest_s, strict=True)]
+    distances = [middles[k] - middles[k - 1] for k in range(1, len(middles)) if usual[k] and usual[k - 1]]
+    if len(distances) < _FEWEST_STEPS // 2:
+        return None
+    period_s = sum(distances) / len(distances)
+    return period_s if period_s > 1.1 * typical_s else None
+
+
+def _fit_phase(earliest_s: Sequence[float], latest_s: Sequence[float], period_s: float) -> Rhythm:
+    """The phase for a given period that keeps the worst violation of a bracket smallest.
+
+    The brackets' middles, taken modulo the period around their first, are assigned to whole periods one after the
+    other, each relative to the running phase, so that errors do not add up.
+    """
+    phase_s = (earliest_s[0] + latest_s[0]) / 2
+    low_s, high_s = earliest_s[0] - phase_s, latest_s[0] - phase_s
+    for earliest, latest in zip(earliest_s, latest_s, strict=True):
+        centre_s = (low_s + high_s) / 2
+        periods = round(((earliest + latest) / 2 - phase_s - centre_s) / period_s)
+        offset_s = phase_s + periods * period_s
+        low_s, high_s = max(low_s, earliest - offset_s), min(high_s, latest - offset_s)
+    return Rhythm(period_s, phase_s + (low_s + high_s) / 2, max(0.0, (low_s - high_s) / 2))
+
+
+def _refine(earliest_s: Sequence[float], latest_s: Sequence[float], start: Rhythm) -> Rhythm:
+    """Narrow the period down around `start` to the middle of those that fit equally well."""
+    spread_s = start.period_s * 2 * _COARSE_SPREAD / (_COARSE_CANDIDATES - 1)
+    candidates = [start.period_s + spread_s * (2 * n / (_FINE_ROUNDS - 1) - 1) for n in range(_FINE_ROUNDS)]
+    fits = [_fit_phase(earliest_s, latest_s, candidate_s) for candidate_s in candidates]
+    least_s = min(fit.misfit_s for fit in fits)
+    good = [fit for fit in fits if fit.misfit_s <= least_s + 1e-6]
+    return good[len(good) // 2]

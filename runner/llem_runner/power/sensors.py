@@ -1,0 +1,172 @@
+"""NVML, opened and listed: which boards are here, which of their readings answer, and what they say.
+
+Boards are addressed by UUID, never by index: an index depends on what else is visible.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import TypeVar
+
+import pynvml
+
+from llem_runner.power.boards import Family, family_of, is_simulated
+from llem_runner.power.nvml_errors import ask, ask_energy, lost, unavailable
+from llem_runner.power.outcomes import SensorOutcome, SensorsUnavailable
+from llem_runner.power.probe import Handle, Plan, probe, read_fields, read_slow
+from llem_runner.power.readings import NOT_READ, Reading
+
+T = TypeVar("T")
+
+MIG_REFUSAL = "MIG is on: a reading is the whole board's, and no energy can be attributed to a part of it"
+
+
+@dataclass(frozen=True)
+class Board:
+    """One GPU as NVML describes it, and what it can tell.
+
+    `index` is NVML's and for people only. `readings` names the columns of a reading that the board answers;
+    `counter_scope` is "gpu" or "module" (on GH200 the counter is the whole module's), None without a counter.
+    `energy_refusal` says why no energy may be attributed to work on this board (MIG), None where it may.
+    """
+
+    uuid: str
+    index: int
+    name: str
+    pci_bus_id: str
+    family: Family
+    simulated: bool
+    readings: tuple[str, ...]
+    driver: str | None
+    counter_scope: str | None
+    energy_refusal: str | None
+
+
+class Sensors:
+    """An open NVML library. Use as a context manager, or call `close`.
+
+    `open` raises `SensorsUnavailable` with one of the named outcomes; everything later raises `GpuLost`.
+    """
+
+    def __init__(self, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._environment = environment
+        self._clock = clock
+        self._plans: dict[str, tuple[Handle, Plan]] = {}
+
+    @classmethod
+    def open(cls, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> Sensors:
+        """Open the NVML library that the loader finds; `environment` is asked only for the simulation's marker."""
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            raise unavailable(error) from error
+        try:
+            if not pynvml.nvmlDeviceGetCount():
+                raise SensorsUnavailable(
+                    SensorOutcome.NO_DEVICES, "NVML is here but shows no GPU: none is visible to this process"
+                )
+        except pynvml.NVMLError as error:
+            pynvml.nvmlShutdown()
+            raise unavailable(error) from error
+        except SensorsUnavailable:
+            pynvml.nvmlShutdown()
+            raise
+        return cls(environment, clock)
+
+    def close(self) -> None:
+        """Let go of NVML; nothing can be read afterwards."""
+        self._plans.clear()
+        # A library whose boards are gone may refuse even this; there is nothing left to let go of then.
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+    def __enter__(self) -> Sensors:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def boards(self) -> tuple[Board, ...]:
+        """All boards that NVML shows, in its order. A board that is lost already raises `GpuLost`."""
+        return tuple(self._describe(self._handle_at(index), index) for index in range(pynvml.nvmlDeviceGetCount()))
+
+    def board(self, uuid: str) -> Board:
+        """The board with `uuid`."""
+        handle, _ = self._plan(uuid)
+        return self._describe(handle, pynvml.nvmlDeviceGetIndex(handle))
+
+    def read(self, uuid: str, *, slow: bool) -> Reading:
+        """Read the board `uuid` now, the slowly changing readings only if `slow`."""
+        handle, plan = self._plan(uuid)
+        before_s = self._clock()
+        milli = read_fields(handle, uuid, plan.fields)
+        if plan.counter_mj is not None:
+            _keep(milli, "counter_mj", ask_energy(partial(plan.counter_mj, handle), uuid))
+        if plan.power_mw is not None:
+            _keep(milli, "power_w", ask_energy(partial(plan.power_mw, handle), uuid))
+        after_s = self._clock()
+        return Reading(
+            uuid=uuid,
+            before_s=before_s,
+            after_s=after_s,
+            counter_mj=milli.get("counter_mj"),
+            power_w=_watts(milli.get("power_w")),
+            power_average_w=_watts(milli.get("power_average_w")),
+            power_instant_w=_watts(milli.get("power_instant_w")),
+            slow=read_slow(handle, uuid, plan) if slow else NOT_READ,
+        )
+
+    def _handle_at(self, index: int) -> Handle:
+        return _must(lambda: pynvml.nvmlDeviceGetHandleByIndex(index), f"number {index}")
+
+    def _plan(self, uuid: str) -> tuple[Handle, Plan]:
+        if uuid not in self._plans:
+            handle = _must(lambda: pynvml.nvmlDeviceGetHandleByUUID(uuid), uuid)
+            self._plans[uuid] = (handle, probe(handle, uuid))
+        return self._plans[uuid]
+
+    def _describe(self, handle: Handle, index: int) -> Board:
+        uuid = _must(lambda: pynvml.nvmlDeviceGetUUID(handle), f"number {index}")
+        name = _must(lambda: pynvml.nvmlDeviceGetName(handle), uuid)
+        _, plan = self._plan(uuid)
+        mig = ask(lambda: pynvml.nvmlDeviceGetMigMode(handle)[0], uuid)
+        return Board(
+            uuid=uuid,
+            index=index,
+            name=name,
+            pci_bus_id=_must(lambda: _text(pynvml.nvmlDeviceGetPciInfo_v3(handle).busId), uuid),
+            family=family_of(name),
+            simulated=is_simulated(name, self._environment),
+            readings=plan.columns,
+            driver=ask(pynvml.nvmlSystemGetDriverVersion, uuid),
+            counter_scope=plan.counter_scope,
+            energy_refusal=MIG_REFUSAL if mig == pynvml.NVML_DEVICE_MIG_ENABLE else None,
+        )
+
+
+def _must(call: Callable[[], T], board: str) -> T:
+    """The answer of a call that every board gives. Raises `GpuLost` where this one does not."""
+    try:
+        return call()
+    except pynvml.NVMLError as error:
+        raise lost(error.value, board) from error
+
+
+def _keep(found: dict[str, int], column: str, value: int | None) -> None:
+    if value is not None:
+        found[column] = value
+
+
+def _watts(milliwatts: int | None) -> float | None:
+    return None if milliwatts is None else milliwatts / 1000
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
