@@ -19,6 +19,7 @@ class RequestOutput:
     token_ids: tuple[int, ...]
     input_tokens: int
     started_s: float
+    """When the engine was given the request: waiting in its queue comes after."""
     finished_s: float
     first_token_s: float | None = None
     queued_s: float | None = None

@@ -14,7 +14,7 @@ from llem_runner.workload.synthetic import synthetic_prompts
 def load_prompts(path: Path, backend: Backend) -> list[list[int]]:
     """Token ids of every prompt, in order. Raises RunFailed of kind contract_mismatch where the file is unusable."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         if lines and "input_len" in lines[0]:
             recipe = SyntheticRecipe.model_validate(lines[0])
             return synthetic_prompts(recipe, backend.vocabulary())

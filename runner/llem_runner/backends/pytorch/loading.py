@@ -135,9 +135,9 @@ def add_lora(model: Any, lora: LoraConfig, adapter_path: str | None) -> Any:
 
 
 def compile_settings(section: PytorchConfig) -> dict[str, Any]:
-    """What `torch.compile` is called with: only what the experiment names."""
-    settings = {"mode": section.torch_compile_mode, "backend": section.torch_compile_backend}
-    return {name: value for name, value in settings.items() if value is not None}
+    """What `torch.compile` is called with; its own defaults where the experiment names nothing."""
+    settings: dict[str, Any] = {"mode": section.torch_compile_mode}
+    return settings | ({"backend": section.torch_compile_backend} if section.torch_compile_backend else {})
 
 
 def max_memory_by_device(limits: dict[str, Any]) -> dict[Any, Any]:

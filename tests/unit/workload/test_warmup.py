@@ -1,0 +1,108 @@
+"""When the warm-up ends: pure logic on made-up iterations."""
+
+from __future__ import annotations
+
+import pytest
+
+from llem_runner.contract.sections import WarmupConfig
+from llem_runner.workload.warmup import WarmupWatch, coefficient_of_variation, temperature_settled
+
+
+def iterate(
+    watch: WarmupWatch,
+    seconds_per_token: list[float],
+    period_s: float = 1.0,
+    temperature_c: list[float | None] | None = None,
+) -> list[bool]:
+    """Feed iterations of `period_s` each; `done` after each of them."""
+    done = []
+    for index, value in enumerate(seconds_per_token):
+        reading = temperature_c[index] if temperature_c else None
+        watch.add((index + 1) * period_s, value, reading)
+        done.append(watch.done)
+    return done
+
+
+@pytest.mark.parametrize(
+    ("overrides", "values", "expected_iterations", "expected_converged"),
+    [
+        ({}, [1.0] * 30, 5, True),
+        ({"min_iterations": 8}, [1.0] * 30, 8, True),
+        ({"min_iterations": 1, "window_size": 3}, [1.0] * 30, 3, True),
+        ({}, [5.0, 3.0, 2.0, 1.5] + [1.0] * 30, 9, True),
+        ({}, [1.0, 2.0] * 20, 20, False),
+        ({"max_iterations": 3}, [1.0] * 30, 3, False),
+        ({"convergence_detection": False, "n_warmup": 7}, [1.0, 2.0] * 20, 7, None),
+    ],
+    ids=["steady", "minimum", "small-window", "settles", "never-settles", "maximum-below-window", "fixed-count"],
+)
+def test_iterations_until_done_without_a_sensor(
+    overrides: dict[str, object], values: list[float], expected_iterations: int, expected_converged: bool | None
+) -> None:
+    watch = WarmupWatch(WarmupConfig.model_validate(overrides), started_s=0.0, has_sensor=False)
+    done = iterate(watch, values[:expected_iterations])
+    assert done == [False] * (expected_iterations - 1) + [True]
+    assert watch.outcome().iterations == expected_iterations
+    assert watch.outcome().converged is expected_converged
+
+
+@pytest.mark.parametrize("detection", [True, False])
+def test_the_thermal_floor_is_the_least_time_under_load_with_or_without_detection(detection: bool) -> None:
+    config = WarmupConfig(convergence_detection=detection, thermal_floor_seconds=60.0, n_warmup=5)
+    watch = WarmupWatch(config, started_s=0.0, has_sensor=True)
+    done = iterate(watch, [1.0] * 60, temperature_c=[50.0] * 60)
+    assert done.index(True) == 59
+
+
+def test_the_maximum_counts_only_after_the_floor() -> None:
+    config = WarmupConfig(max_iterations=10, thermal_floor_seconds=30.0)
+    watch = WarmupWatch(config, started_s=0.0, has_sensor=True)
+    done = iterate(watch, [1.0, 2.0] * 20, temperature_c=[50.0] * 40)
+    assert done.index(True) == 29
+
+
+def test_a_rising_temperature_delays_convergence_until_it_settles() -> None:
+    rising: list[float | None] = [40.0 + index for index in range(20)]
+    config = WarmupConfig(max_iterations=100, thermal_floor_seconds=5.0)
+    watch = WarmupWatch(config, started_s=0.0, has_sensor=True)
+    done = iterate(watch, [1.0] * 40, temperature_c=rising + [59.0] * 20)
+    assert done.index(True) == 29, "ten seconds after the last rise"
+
+
+def test_a_disabled_warmup_is_done_at_once_and_claims_no_convergence() -> None:
+    watch = WarmupWatch(WarmupConfig(enabled=False), started_s=0.0, has_sensor=True)
+    assert watch.done
+    assert watch.outcome().converged is None
+    assert watch.outcome().iterations == 0
+
+
+def test_cv_is_of_the_last_window_and_unknown_before_it_is_full() -> None:
+    watch = WarmupWatch(WarmupConfig(window_size=3), started_s=0.0, has_sensor=False)
+    iterate(watch, [9.0, 1.0])
+    assert watch.cv is None
+    watch.add(3.0, 2.0, None)
+    watch.add(4.0, 3.0, None)
+    assert watch.cv == pytest.approx(0.5)
+
+
+def test_coefficient_of_variation_of_nothing_per_token_is_unknown() -> None:
+    assert coefficient_of_variation([0.0, 0.0]) is None
+
+
+@pytest.mark.parametrize(
+    ("readings", "settled"),
+    [
+        ([], True),
+        ([(0.0, 50.0), (5.0, 50.9)], True),
+        ([(0.0, 50.0), (5.0, 51.0)], False),
+        ([(0.0, 40.0), (5.0, 50.0), (15.0, 50.0)], True),
+        ([(0.0, 40.0), (6.0, 50.0), (15.0, 50.0)], False),
+        ([(0.0, 50.0), (60.0, 55.0)], True),
+        ([(0.0, 50.0), (60.0, 57.0)], False),
+    ],
+    ids=["no-sensor", "small", "one-degree", "old-rise", "rise-inside", "slow-iterations", "slow-but-rising"],
+)
+def test_temperature_is_settled_below_one_degree_in_ten_seconds(
+    readings: list[tuple[float, float]], settled: bool
+) -> None:
+    assert temperature_settled(readings) is settled
