@@ -12,6 +12,7 @@ import itertools
 import math
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,8 +23,13 @@ _UPDATE_S = 0.1
 """Power readings are renewed about every 100 ms; an unchanged value is taken as renewed that often."""
 _STALE_S = 0.15
 """How old the value that a poll finds may be: one update and one poll."""
-_NOISE = 0.01
+_NOISE = 0.005
 """Share by which unseen power may leave the range of the readings around it even under a steady load."""
+_BEAT_REACH_S = 4.0
+_BEAT_SWINGS = 3
+_BEAT_DEPTH = 0.1
+"""A load that beats against the sensor swings, in the readings, again and again: so often, so deep (share of the
+highest), within so much time around the span. A load that starts and ends swings twice."""
 _WIDEST_GAP_S = 1.0
 """Without readings for longer than this nothing is known of the power in between."""
 
@@ -33,9 +39,10 @@ POWER_DRAIN_S = 1.5
 
 @dataclass(frozen=True)
 class PowerUpdates:
-    """The power readings chosen to integrate: when each value was first seen, and the value in watt."""
+    """The power readings chosen to integrate: when each was first seen, the poll before that, and watts."""
 
     method: Literal["power", "average_power"]
+    earliest_s: array[float] = field(default_factory=lambda: array("d"))
     time_s: array[float] = field(default_factory=lambda: array("d"))
     power_w: array[float] = field(default_factory=lambda: array("d"))
 
@@ -69,12 +76,15 @@ def _updates(
     method: Literal["power", "average_power"], series: Series, values: array[float], rows: list[int]
 ) -> PowerUpdates:
     updates = PowerUpdates(method)
+    last_poll_s = series.before_s[rows[0]] - _UPDATE_S
     for row in rows:
         time_s = (series.before_s[row] + series.after_s[row]) / 2
         changed = not updates.power_w or values[row] != updates.power_w[-1]
         if changed or time_s - updates.time_s[-1] >= _UPDATE_S:
+            updates.earliest_s.append(last_poll_s)
             updates.time_s.append(time_s)
             updates.power_w.append(values[row])
+        last_poll_s = series.before_s[row]
     return updates
 
 
@@ -82,9 +92,11 @@ def instant_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: B
     """The span by instant readings, or why they do not give it.
 
     The estimate holds each reading over its window and joins the windows by straight lines. The bounds let the power
-    at any moment be anything that the readings around that moment say, one update to either side and over the whole
-    lag: wide for a load that changes from reading to reading, narrow for a steady one. A load that repeats exactly in
-    step with the sensor shows it a constant, and no reading could tell.
+    at any moment be anything between the readings whose windows may lie at or next to that moment, over the whole lag,
+    and at either end of the span let it swing between nothing and twice the reading within one update. Where the
+    readings swing again and again they may show a beat of the load against the sensor, and nothing but their whole
+    range is known of the time between windows. A load that repeats exactly in step with the sensor shows it a
+    constant, and no reading could tell.
     """
     window = facts.instant_window_ms
     lag = facts.power_lag_ms
@@ -95,8 +107,40 @@ def instant_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: B
     shift_s = lag.middle / 1000
     curve = _held_windows(updates, start_s + shift_s, end_s + shift_s, window.middle / 1000, reach_s)
     total_j = _area(curve, start_s + shift_s, end_s + shift_s)
-    lower_j, upper_j = _envelope(updates, start_s, end_s, lag.low / 1000 - _UPDATE_S, reach_s + _STALE_S)
+    lower_j, upper_j = _instant_bounds(updates, start_s, end_s, facts)
     return PowerEstimate("power", min(max(total_j, lower_j), upper_j), lower_j, upper_j)
+
+
+def _instant_bounds(updates: PowerUpdates, start_s: float, end_s: float, facts: BoardFacts) -> tuple[float, float]:
+    around = slice(
+        max(0, bisect_left(updates.time_s, start_s - _BEAT_REACH_S) - 1),
+        bisect_right(updates.time_s, end_s + _BEAT_REACH_S) + 1,
+    )
+    powers_w = updates.power_w[around]
+    seen_all = facts.instant_window_ms.low / 1000 >= _UPDATE_S
+    if not seen_all and _swings(powers_w) >= _BEAT_SWINGS:
+        lower_j, upper_j = min(powers_w) * (end_s - start_s), max(powers_w) * (end_s - start_s)
+    else:
+        lag, window = facts.power_lag_ms, facts.instant_window_ms
+        lower_j, upper_j = _envelope(updates, start_s, end_s, lag.low / 1000, (lag.high + window.high) / 1000)
+    # Within one update P may be anything in [0, 2 × reading] with that mean: its energy then leaves the straight line
+    # by at most a quarter of the update's.
+    ends_j = sum(_value(updates, edge_s) for edge_s in (start_s, end_s)) * _UPDATE_S / 4
+    return max(0.0, lower_j * (1 - _NOISE) - ends_j), upper_j * (1 + _NOISE) + ends_j
+
+
+def _swings(powers_w: Sequence[float]) -> int:
+    """How often the power turns round after a rise or fall of at least `_BEAT_DEPTH` of its highest."""
+    depth_w = _BEAT_DEPTH * max(powers_w)
+    turns, rising = 0, None
+    low_w = high_w = powers_w[0]
+    for power_w in powers_w:
+        low_w, high_w = min(low_w, power_w), max(high_w, power_w)
+        if rising is not True and power_w - low_w >= depth_w:
+            turns, rising, high_w = turns + 1, True, power_w
+        elif rising is not False and high_w - power_w >= depth_w:
+            turns, rising, low_w = turns + 1, False, power_w
+    return turns
 
 
 def average_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: BoardFacts) -> PowerEstimate | str:
@@ -184,21 +228,23 @@ def _value(updates: PowerUpdates, time_s: float) -> float:
 
 
 def _envelope(
-    updates: PowerUpdates, start_s: float, end_s: float, before_s: float, after_s: float
+    updates: PowerUpdates, start_s: float, end_s: float, least_s: float, most_s: float
 ) -> tuple[float, float]:
-    """∫ of the least and of the highest reading that is seen from `before_s` to `after_s` after each moment."""
+    """∫ of the least and of the highest reading whose window may lie at each moment, or next to it.
+
+    A window begins at most `most_s` before its reading came and ends at least `least_s` before it was seen.
+    """
     lower_j = upper_j = 0.0
+    near = slice(bisect_left(updates.time_s, start_s + least_s), bisect_right(updates.earliest_s, end_s + most_s))
     changes = {start_s, end_s}
-    for time_s in updates.time_s[
-        bisect_left(updates.time_s, start_s + before_s) : bisect_right(updates.time_s, end_s + after_s)
-    ]:
-        changes.update(edge for edge in (time_s - before_s, time_s - after_s) if start_s < edge < end_s)
-    ordered = sorted(changes)
+    changes.update(time_s - least_s for time_s in updates.time_s[near])
+    changes.update(time_s - most_s for time_s in updates.earliest_s[near])
+    ordered = sorted(change for change in changes if start_s <= change <= end_s)
     for left_s, right_s in itertools.pairwise(ordered):
         middle_s = (left_s + right_s) / 2
-        first = bisect_left(updates.time_s, middle_s + before_s)
-        last = bisect_right(updates.time_s, middle_s + after_s)
-        around = updates.power_w[max(0, first - 1) : last + 1]
+        first = bisect_left(updates.time_s, middle_s + least_s)
+        last = bisect_right(updates.earliest_s, middle_s + most_s) - 1
+        around = updates.power_w[max(0, first - 1) : max(first, last + 1) + 1]
         lower_j += min(around) * (right_s - left_s)
         upper_j += max(around) * (right_s - left_s)
-    return lower_j * (1 - _NOISE), upper_j * (1 + _NOISE)
+    return lower_j, upper_j

@@ -17,15 +17,26 @@ _FEWEST_STEPS = 8
 _COARSE_CANDIDATES = 80
 _COARSE_SPREAD = 0.06
 _FINE_ROUNDS = 30
+_COST_OF_LEAVING_OUT_S = 0.002
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """Steps come at `phase_s` + n × `period_s`; `misfit_s` is by how much some bracket is missed (jitter)."""
+    """Steps come at `phase_s` + n × `period_s`.
+
+    `misfit_s` is by how much some bracket is missed (jitter); `left_out` is how many moments had no step to them, or
+    more than one.
+    """
 
     period_s: float
     phase_s: float
     misfit_s: float
+    left_out: int
+
+    @property
+    def strain_s(self) -> float:
+        """How badly it fits. A period close to a whole number of polls hits every bracket if it may leave out steps."""
+        return self.misfit_s + _COST_OF_LEAVING_OUT_S * self.left_out
 
     def nearest(self, time_s: float) -> float:
         """The moment of the rhythm that is nearest to `time_s`."""
@@ -69,7 +80,7 @@ def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm
         guess_s * (1 + _COARSE_SPREAD * (2 * n / (_COARSE_CANDIDATES - 1) - 1)) for n in range(_COARSE_CANDIDATES)
     ]
     fits = [_fit_phase(earliest_s, latest_s, candidate_s) for candidate_s in candidates]
-    best = min(fits, key=lambda fit: fit.misfit_s)
+    best = min(fits, key=lambda fit: fit.strain_s)
     rhythm = _refine(earliest_s, latest_s, best)
     # A misfit of a quarter period is no rhythm: the steps are irregular, or several hide in one bracket.
     return rhythm if rhythm.misfit_s < rhythm.period_s / 4 else None
@@ -96,12 +107,14 @@ def _fit_phase(earliest_s: Sequence[float], latest_s: Sequence[float], period_s:
     """
     phase_s = (earliest_s[0] + latest_s[0]) / 2
     low_s, high_s = earliest_s[0] - phase_s, latest_s[0] - phase_s
+    left_out, last = 0, -1
     for earliest, latest in zip(earliest_s, latest_s, strict=True):
         centre_s = (low_s + high_s) / 2
         periods = round(((earliest + latest) / 2 - phase_s - centre_s) / period_s)
+        left_out, last = left_out + abs(periods - last - 1), periods
         offset_s = phase_s + periods * period_s
         low_s, high_s = max(low_s, earliest - offset_s), min(high_s, latest - offset_s)
-    return Rhythm(period_s, phase_s + (low_s + high_s) / 2, max(0.0, (low_s - high_s) / 2))
+    return Rhythm(period_s, phase_s + (low_s + high_s) / 2, max(0.0, (low_s - high_s) / 2), left_out)
 
 
 def _refine(earliest_s: Sequence[float], latest_s: Sequence[float], start: Rhythm) -> Rhythm:
@@ -109,6 +122,6 @@ def _refine(earliest_s: Sequence[float], latest_s: Sequence[float], start: Rhyth
     spread_s = start.period_s * 2 * _COARSE_SPREAD / (_COARSE_CANDIDATES - 1)
     candidates = [start.period_s + spread_s * (2 * n / (_FINE_ROUNDS - 1) - 1) for n in range(_FINE_ROUNDS)]
     fits = [_fit_phase(earliest_s, latest_s, candidate_s) for candidate_s in candidates]
-    least_s = min(fit.misfit_s for fit in fits)
-    good = [fit for fit in fits if fit.misfit_s <= least_s + 1e-6]
+    least_s = min(fit.strain_s for fit in fits)
+    good = [fit for fit in fits if fit.strain_s <= least_s + 1e-6]
     return good[len(good) // 2]
