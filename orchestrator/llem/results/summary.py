@@ -1,0 +1,110 @@
+"""The table at the end of a study: one row an experiment, as text. Pure: whoever prints it draws the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llem.results.statistics import Statistic, statistic
+from llem.results.study_result import ENERGY_PER_TOKEN, ExperimentSummary, StudyResult
+from llem_runner.contract import ExperimentResult
+
+THROUGHPUT = "throughput.output_tokens_per_s"
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A table of text, and what has to be said below it."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def summarise(study: StudyResult) -> Summary:
+    """The terminal's table of a study.
+
+    Tokens/s and J/output token are means over the cycles ± half the 95 % interval. The host's energy stands apart from
+    the GPU's, in a column that is there only where it was read, headed "(estimated)" where a model guessed it.
+    """
+    by_experiment: dict[str, list[ExperimentResult]] = {}
+    for result in study.results:
+        by_experiment.setdefault(result.experiment_id or "", []).append(result)
+    swept = tuple(dict.fromkeys(path for experiment in study.experiments for path in experiment.swept))
+    host = {
+        each.experiment_id: host_energy_per_token(by_experiment.get(each.experiment_id, ()))
+        for each in study.experiments
+    }
+    host_header = _host_header(study.results)
+    rows = []
+    for experiment in study.experiments:
+        row = [experiment.experiment_id, *(_value(experiment.swept.get(path)) for path in swept)]
+        row += [_measure(experiment.metrics.get(THROUGHPUT)), _measure(experiment.metrics.get(ENERGY_PER_TOKEN))]
+        row += [_measure(host[experiment.experiment_id])] if host_header else []
+        row += [_quality(experiment, by_experiment.get(experiment.experiment_id, ())), str(experiment.cycles)]
+        rows.append(tuple(row))
+    headers = ("experiment", *_short(swept), "tokens/s", "J/output token", *host_header, "quality", "cycles")
+    return Summary(headers, tuple(rows), tuple(_notes(study)))
+
+
+def host_energy_per_token(results: Iterable[ExperimentResult]) -> Statistic:
+    """CPU and memory energy of the host, in joule per output token, over the cycles."""
+    return statistic([_host_j(result) for result in results])
+
+
+def _host_j(result: ExperimentResult) -> float | None:
+    parts = [part for part in (result.host_energy.cpu_j, result.host_energy.dram_j) if part is not None]
+    return sum(parts) / result.tokens.output if parts and result.tokens.output else None
+
+
+def _host_header(results: Sequence[ExperimentResult]) -> tuple[str, ...]:
+    read = [result for result in results if _host_j(result) is not None]
+    if not read:
+        return ()
+    return ("host J/token (estimated)" if any(result.host_energy.estimated for result in read) else "host J/token",)
+
+
+def _quality(experiment: ExperimentSummary, results: Iterable[ExperimentResult]) -> str:
+    if experiment.quality is None:
+        return NOTHING
+    return experiment.quality.level + (", simulated" if any(result.simulated for result in results) else "")
+
+
+def _measure(measured: Statistic | None) -> str:
+    if measured is None or measured.mean is None:
+        return NOTHING
+    if measured.ci95_half_width is None:
+        return f"{measured.mean:.4g}"
+    return f"{measured.mean:.4g} ± {measured.ci95_half_width:.2g}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return NOTHING
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _short(paths: Sequence[str]) -> tuple[str, ...]:
+    """The last name of each path where that is clear, the whole path where two would look alike."""
+    last = [path.rpartition(".")[2] for path in paths]
+    return tuple(name if last.count(name) == 1 else path for path, name in zip(paths, last, strict=True))
+
+
+def _notes(study: StudyResult) -> Iterable[str]:
+    empty = [result for result in study.results if result.energy.per_output_token_j is None]
+    if empty:
+        reasons = dict.fromkeys(reason for result in empty for reason in _why_empty(result))
+        yield f"GPU energy is empty in {len(empty)} of {len(study.results)} runs: {'; '.join(reasons)}"
+    if study.simulated:
+        yield "Simulated boards: the numbers show that the measurement works, not what a GPU needs."
+
+
+def _why_empty(result: ExperimentResult) -> Sequence[str]:
+    said = [warning.message.rstrip(".") for warning in result.warnings if warning.code.startswith("energy")]
+    if said:
+        return said
+    if result.energy.total_j is not None:
+        return ["no output token was produced"]
+    return [f"no meter read a GPU (energy.source {result.energy.source}, computed on {result.device.used})"]

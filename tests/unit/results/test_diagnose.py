@@ -1,0 +1,117 @@
+"""Every row of the table "Exit codes and failure kinds", and the words that go with it."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from llem.ended import Ended
+from llem.results.diagnose import diagnose
+from llem_runner.contract import CONTRACT_VERSION, ErrorReport, FailureKind
+
+K = FailureKind
+
+# exit code, state, our own reason → kind
+ROWS: list[tuple[int | None, dict[str, bool], FailureKind | None, FailureKind]] = [
+    (0, {}, None, K.RESULT_INVALID),
+    (0, {}, K.TIMEOUT, K.RESULT_INVALID),
+    (0, {"oom_killed": True}, None, K.RESULT_INVALID),
+    (2, {}, None, K.CONTRACT_MISMATCH),
+    (3, {}, None, K.BACKEND),
+    (4, {}, None, K.MODEL),
+    (5, {}, None, K.ACCELERATOR_OOM),
+    (6, {}, None, K.GPU_LOST),
+    (7, {}, None, K.INFERENCE),
+    (5, {}, K.TIMEOUT, K.ACCELERATOR_OOM),
+    (7, {}, K.INTERRUPTED, K.INFERENCE),
+    (8, {}, K.TIMEOUT, K.TIMEOUT),
+    (8, {}, K.STALLED, K.STALLED),
+    (8, {}, K.INTERRUPTED, K.INTERRUPTED),
+    (137, {}, K.INTERRUPTED, K.INTERRUPTED),
+    (-9, {}, K.TIMEOUT, K.TIMEOUT),
+    (143, {}, K.STALLED, K.STALLED),
+    (-15, {}, K.INTERRUPTED, K.INTERRUPTED),
+    (-2, {}, K.INTERRUPTED, K.INTERRUPTED),
+    (137, {"oom_killed": True}, K.TIMEOUT, K.TIMEOUT),
+    (137, {"paused": True}, K.STALLED, K.STALLED),
+    (None, {"removed": True}, K.TIMEOUT, K.TIMEOUT),
+    (137, {"oom_killed": True}, None, K.CONTAINER_OOM),
+    (1, {"oom_killed": True}, None, K.CONTAINER_OOM),
+    (7, {"oom_killed": True}, None, K.CONTAINER_OOM),
+    (7, {"oom_killed": True}, K.TIMEOUT, K.INFERENCE),
+    (137, {}, None, K.KILLED),
+    (-9, {}, None, K.KILLED),
+    (8, {}, None, K.KILLED),
+    (None, {"removed": True}, None, K.KILLED),
+    (None, {}, None, K.KILLED),
+    (137, {"paused": True}, None, K.STALLED),
+    (8, {"paused": True}, None, K.STALLED),
+    (None, {"removed": True, "paused": True}, None, K.STALLED),
+    (126, {}, None, K.IMAGE_UNUSABLE),
+    (127, {}, None, K.IMAGE_UNUSABLE),
+    (1, {}, None, K.RUNNER_CRASH),
+    (134, {}, None, K.RUNNER_CRASH),
+    (139, {}, None, K.RUNNER_CRASH),
+    (-11, {}, None, K.RUNNER_CRASH),
+    (-6, {}, None, K.RUNNER_CRASH),
+    (143, {}, None, K.RUNNER_CRASH),
+    (9, {}, None, K.RUNNER_CRASH),
+    (255, {}, None, K.RUNNER_CRASH),
+    (139, {}, K.TIMEOUT, K.RUNNER_CRASH),
+]
+
+
+def error(kind: FailureKind, message: str) -> ErrorReport:
+    return ErrorReport(
+        contract_version=CONTRACT_VERSION, nonce="0123456789abcdef", kind=kind, message=message, phase="measure"
+    )
+
+
+@pytest.mark.parametrize(("exit_code", "state", "asked", "kind"), ROWS)
+def test_claim_22_kind_is_the_one_of_the_table(
+    exit_code: int | None, state: dict[str, bool], asked: FailureKind | None, kind: FailureKind
+) -> None:
+    assert diagnose(Ended(exit_code, **state), asked).kind is kind
+
+
+@pytest.mark.parametrize("exit_code", [139, -11])
+def test_a_crash_names_its_signal(exit_code: int) -> None:
+    assert "SIGSEGV" in diagnose(Ended(exit_code), None).message
+
+
+def test_every_signal_of_a_subprocess_counts_as_128_plus_its_number() -> None:
+    for number in signal.valid_signals():
+        assert diagnose(Ended(-number), None) == diagnose(Ended(128 + number), None)
+
+
+def test_the_exit_code_decides_the_kind_and_error_json_gives_the_words() -> None:
+    failure = diagnose(Ended(5), None, error(K.ACCELERATOR_OOM, "CUDA out of memory: 3 GiB more were needed."))
+    assert failure.kind is K.ACCELERATOR_OOM
+    assert failure.message.startswith("CUDA out of memory: 3 GiB more were needed; in phase measure.")
+    contradicted = diagnose(Ended(6), None, error(K.MODEL, "no such model"))
+    assert contradicted.kind is K.GPU_LOST
+    assert "it said: no such model" in contradicted.message
+
+
+def test_why_a_result_was_rejected_is_in_the_message() -> None:
+    assert "out/result.json is missing" in diagnose(Ended(0), None, None, "out/result.json is missing").message
+
+
+def test_a_crash_after_we_asked_says_that_we_had_asked() -> None:
+    assert "after llem had asked it to stop (timeout)" in diagnose(Ended(139), K.TIMEOUT).message
+
+
+def test_a_strangers_words_cannot_write_to_the_terminal() -> None:
+    message = diagnose(Ended(7), None, error(K.INFERENCE, "\x1b[2J\x07\x9bfine\u202e" + "x" * 10_000)).message
+    assert "\x1b" not in message
+    assert "\x9b" not in message
+    assert "\u202e" not in message
+    assert len(message) < 3000
+
+
+def test_every_kind_says_what_to_do() -> None:
+    for exit_code, state, asked, _ in ROWS:
+        message = diagnose(Ended(exit_code, **state), asked).message
+        assert message.endswith(".")
+        assert ". " in message
