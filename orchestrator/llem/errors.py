@@ -1,4 +1,4 @@
-"""Errors that a person at the terminal reads: each says what happened, where, and what to do, and ends with its exit code."""
+"""Errors that a person at the terminal reads: what happened, where, what to do, and the exit code they end with."""
 
 from __future__ import annotations
 

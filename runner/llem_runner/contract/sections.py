@@ -1,4 +1,4 @@
-"""The sections of an experiment that every backend shares: decoding, warm-up, baseline, energy, LoRA, synthetic prompts."""
+"""What every backend shares: decoding, warm-up, baseline, energy, LoRA, synthetic prompts."""
 
 from __future__ import annotations
 

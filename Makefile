@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh machine:
+#   make study STUDY=examples/quickstart.yaml
+#   make test
+# `make help` lists the rest.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+# Without an NVIDIA driver the CPU build of torch is installed: the default build brings gigabytes of CUDA libraries
+# that could not be used. Wheels of the CPU build that pip already knows of come first, then PyTorch's own index.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.lock)
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help setup study test lint bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1 — /p' Makefile
+
+setup: $(VENV)/.installed ## the virtual environment with everything that a study needs
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "llem needs Python 3.11 or newer: make PYTHON=python3.11 …" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV) (once; some minutes) …"
+	@if ! test -e /proc/driver/nvidia/version; then \
+	  $(PIP) install --quiet --no-deps "$(TORCH)+cpu" 2>/dev/null || \
+	  $(PIP) install --quiet --no-deps --extra-index-url $(TORCH_CPU_INDEX) "$(TORCH)+cpu"; fi
+	@if test -e /proc/driver/nvidia/version; then $(PIP) install --quiet "$(TORCH)"; fi
+	$(PIP) install --quiet --no-deps -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(PIP) install --quiet --no-deps -r requirements-dev.lock
+	@touch $@
+
+study: $(VENV)/.installed ## run a study: make study STUDY=examples/quickstart.yaml
+	@test -n "$(STUDY)" || { echo "Which study? make study STUDY=examples/quickstart.yaml" >&2; exit 2; }
+	@$(BIN)/llem run $(STUDY) $(ARGS)
+
+test: $(VENV)/.installed-dev ## everything that can be tested here, with one summary at the end
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev ## format, style, types, and the arrows between the rooms
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev ## the figures of the README: speed and accuracy, ratios side by side
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean: ## remove the virtual environment and caches (never results)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

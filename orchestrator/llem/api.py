@@ -1,0 +1,70 @@
+"""The public API: load, run, and get typed results. What the command line does, without the printing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from llem.errors import LlemError, UsageError
+from llem.execution.observer import Observer
+from llem.execution.start import resume_study, start_study
+from llem.results import StudyResult
+from llem.study import Study, StudyOverrides
+from llem.study import load_study as _load
+from llem.study import study_of
+from llem_runner.contract import ExperimentConfig, ExperimentResult
+
+
+class ExperimentFailed(LlemError):
+    """The one run of `run_experiment` did not complete; the message has its kind and words."""
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a study file. Raises UsageError that holds all of its errors."""
+    return _load(Path(path))
+
+
+def run_study(
+    study: Study | str | Path,
+    *,
+    output: str | Path | None = None,
+    cycles: int | None = None,
+    order: str | None = None,
+    no_gaps: bool = False,
+    observer: Observer | None = None,
+) -> StudyResult:
+    """Run a study in a new folder below `output`, or go on with it where `study` is a study folder.
+
+    Returns what completed and what failed: a failed run is in `.failures` and raises nothing. Raises UsageError or
+    NotReadyError where nothing could be started.
+    """
+    watching = observer or Observer()
+    overrides = StudyOverrides(
+        n_cycles=cycles, cycle_order=order, no_gaps=no_gaps, output_folder=Path(output) if output else None
+    )
+    if isinstance(study, Study):
+        return start_study(study.with_overrides(overrides), watching).result
+    if Path(study).is_dir():
+        if overrides != StudyOverrides():
+            raise UsageError(f"{study} is a study that began before: its plan cannot be changed any more.")
+        return resume_study(Path(study), watching).result
+    return start_study(_load(Path(study), overrides), watching).result
+
+
+def run_experiment(
+    config: ExperimentConfig | None = None, *, output: str | Path | None = None, **keys: Any
+) -> ExperimentResult:
+    """Run one experiment once, from a configuration or from experiment keys (`model="…", n=10, …`).
+
+    Raises ExperimentFailed where the run did not complete, UsageError for unusable keys.
+    """
+    if (config is None) == (not keys):
+        raise UsageError("run_experiment takes an ExperimentConfig, or experiment keys (model=…), one of the two.")
+    experiment = config.model_dump(exclude_defaults=True) if config is not None else keys
+    overrides = StudyOverrides(output_folder=Path(output) if output else None)
+    study = study_of(experiment, name="experiment", overrides=overrides)
+    result = start_study(study, Observer()).result
+    if not result.results:
+        failure = result.failures[0]
+        raise ExperimentFailed(f"{failure.kind}: {failure.message}")
+    return result.results[0]

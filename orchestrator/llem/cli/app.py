@@ -1,0 +1,65 @@
+"""`llem`: finds the command and turns errors into words and exit codes.
+
+Commands are imported when they are called: `llem --help` loads neither pydantic nor anything heavier.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from llem.errors import LlemError
+from llem.version import __version__
+
+# Command → (its one-line help, kept here so that listing it imports nothing).
+_COMMANDS = {
+    "run": "Run a study, go on with one (--resume), or run a single experiment (--model).",
+    "plan": "Show what a study expands to, without running it.",
+    "results": "Show the results of a study folder.",
+}
+
+
+class _LazyCommands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"llem.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="llem")
+def _llem() -> None:
+    """What does this LLM inference cost in energy, and which configuration costs least?"""
+
+
+def main() -> None:
+    """Entry point of the `llem` script."""
+    try:
+        sys.exit(_llem.main(standalone_mode=False))
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except LlemError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(int(error.exit_code))
+    except BrokenPipeError:
+        # `llem plan … | head`: the reader has seen enough. Python would complain once more while closing.
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,48 @@
+"""The results of a study, printed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from llem.results import StudyResult
+
+_PLAIN_WIDTH = 200
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, and wide where there is none (a log must not lose columns)."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH, highlight=False, emoji=False, markup=False)
+
+
+def print_study(result: StudyResult, folder: Path) -> None:
+    """The table of experiments, what failed, why energy is empty where it is, and where the files are."""
+    from rich.table import Table
+
+    from llem.results import summary_table
+
+    summary = summary_table(result)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for position, header in enumerate(summary.headers):
+        table.add_column(header, justify="left" if position < summary.text_columns else "right", overflow="fold")
+    for row in summary.rows:
+        table.add_row(*row)
+    click.echo()
+    console().print(table)
+    for note in summary.notes:
+        click.echo(note)
+    for failure in result.failures:
+        click.echo(f"failed  {failure.run_id}  {failure.kind}: {failure.message}")
+    runs = result.runs
+    click.echo(
+        f"{runs.completed} of {runs.total} runs completed, {runs.failed} failed, {runs.interrupted} interrupted. "
+        f"Results: {folder}"
+    )

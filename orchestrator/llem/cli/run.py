@@ -1,0 +1,107 @@
+"""`llem run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llem.cli.progress import observer_for
+from llem.errors import UsageError
+
+_ORDERS = ["sequential", "interleaved", "shuffled", "reverse", "latin_square"]
+
+
+@click.command(name="run")
+@click.argument("study", required=False, type=click.Path(path_type=Path))
+@click.option("--resume", metavar="FOLDER", type=click.Path(path_type=Path), help="Go on with the study in FOLDER.")
+@click.option("--model", help="Run one experiment: builtin:NAME or a model folder.")
+@click.option("--backend", help="Backend of that experiment.  [pytorch]")
+@click.option("--n", type=int, help="Its number of prompts.  [100]")
+@click.option("--precision", help="Its precision: fp32, fp16 or bf16.  [bf16]")
+@click.option("--dataset", help="Its prompts: builtin, or a file.  [builtin]")
+@click.option("--max-input-tokens", type=int, help="Tokens that its prompts are cut to.  [512]")
+@click.option("--max-output-tokens", type=int, help="Tokens it generates at most.  [128]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Parent of study folders.  [results]")
+@click.option("--cycles", type=int, help="Measure every experiment so many times.")
+@click.option("--order", type=click.Choice(_ORDERS), help="Order of the runs over the cycles.")
+@click.option("--no-gaps", is_flag=True, help="No pauses between runs.")
+@click.option("--dry-run", is_flag=True, help="Check the study and show its plan; start nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress: the result only.")
+@click.option("-v", "--verbose", is_flag=True, help="Every phase and warning of every run.")
+@click.pass_context
+def command(ctx: click.Context, study: Path | None, resume: Path | None, **options: Any) -> None:
+    """Run a study, go on with one (--resume), or run a single experiment (--model).
+
+    \b
+    llem run study.yaml
+    llem run --model builtin:smollm2-135m --backend pytorch --n 20
+    llem run --resume results/my-study-1a2b3c4d-20260131T120000Z
+
+    \b
+    Exit codes: 0 everything completed · 1 a run failed, or a limit ended the study · 2 wrong usage or study file ·
+    3 the machine is not ready · 130 interrupted (go on with --resume)
+    """
+    if sum(source is not None for source in (study, resume, options["model"])) != 1:
+        raise UsageError("Give one of: a study file, --model, or --resume FOLDER. See llem run --help.")
+    if options["dry_run"]:
+        _dry_run(study, resume, options)
+        return
+    ctx.exit(_run(study, resume, options))
+
+
+def _run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> int:
+    from llem.cli.result_table import print_study
+    from llem.execution.start import resume_study, start_study
+
+    observer = observer_for(quiet=options["quiet"], verbose=options["verbose"])
+    if resume is not None:
+        _refuse_with_resume(options)
+        end = resume_study(resume, observer)
+    else:
+        end = start_study(_study(study, options), observer)
+    print_study(end.result, end.folder)
+    if end.reason == "interrupted":
+        click.echo(f"Interrupted. Go on with:  llem run --resume {end.folder}", err=True)
+    elif end.reason != "plan_done":
+        words = {"consecutive_failures": "too many runs failed in a row", "wall_clock": "the time limit is reached"}
+        click.echo(f"Stopped: {words[end.reason]}. Go on with:  llem run --resume {end.folder}", err=True)
+    return int(end.exit_code)
+
+
+def _dry_run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> None:
+    from llem.cli.plan import print_plan
+    from llem.execution.start import check_study
+
+    if resume is not None:
+        raise UsageError("--dry-run shows the plan of a study file; a study folder has it in plan.jsonl.")
+    loaded = _study(study, options)
+    print_plan(loaded, check_study(loaded, lambda message: click.echo(message, err=True)).plan)
+    click.echo("Dry run: checked, nothing started.")
+
+
+def _study(path: Path | None, options: dict[str, Any]) -> Any:
+    from llem.study import StudyOverrides, load_study, study_of
+
+    overrides = StudyOverrides(
+        n_cycles=options["cycles"],
+        cycle_order=options["order"],
+        no_gaps=options["no_gaps"],
+        output_folder=options["output"],
+    )
+    experiment_keys = ("backend", "n", "precision", "dataset", "max_input_tokens", "max_output_tokens")
+    given = {key: options[key] for key in experiment_keys if options[key] is not None}
+    if path is not None:
+        if given:
+            names = ", ".join("--" + key.replace("_", "-") for key in given)
+            raise UsageError(f"{names}: these go with --model; a study file says them itself.")
+        return load_study(path, overrides)
+    name = str(options["model"]).rstrip("/").rsplit("/", 1)[-1].removeprefix("builtin:")
+    return study_of({"model": options["model"], **given}, name=name, overrides=overrides)
+
+
+def _refuse_with_resume(options: dict[str, Any]) -> None:
+    fixed = [name for name in ("cycles", "order", "output") if options[name] is not None]
+    if fixed:
+        raise UsageError(f"--{fixed[0]} cannot be changed with --resume: the plan of that study is made.")

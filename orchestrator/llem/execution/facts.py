@@ -1,0 +1,42 @@
+"""What was decided when a study began: the `study_started` line of its journal, from which alone it can go on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llem.errors import NotReadyError
+from llem_runner.contract.strict import Record
+
+
+class StudyFacts(Record):
+    """The fields of `study_started`."""
+
+    study_uid: str
+    name: str
+    design_hash: str
+    plan_hash: str
+    version: str
+    started_unix_s: float
+    base_folder: str
+    """Absolute; input paths of the study are relative to it."""
+    n_cycles: int
+    timeout_seconds: float | None
+    load_timeout_seconds: float
+    stall_seconds: float
+    max_consecutive_failures: int
+    wall_clock_limit_hours: float | None
+    save_timeline: bool
+    prompts: dict[str, str] = {}
+    """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
+    skipped: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[dict[str, str], ...] = ()
+
+
+def facts_of(journal: list[dict[str, Any]], where: str) -> StudyFacts:
+    """The facts of a journal. Raises NotReadyError where it has none."""
+    if not journal or journal[0]["event"] != "study_started":
+        raise NotReadyError(f"{where}: the journal does not begin with study_started; this study never began.")
+    try:
+        return StudyFacts.model_validate(journal[0])
+    except ValueError as error:
+        raise NotReadyError(f"{where}: the journal's first line is not one of ours: {error}") from error

@@ -1,0 +1,31 @@
+"""Ends a study, or the part of it that was run: tables and summary from what lies in `runs/`."""
+
+from __future__ import annotations
+
+
+from llem.execution.loop import StopReason
+from llem.execution.manifest import Status
+from llem.execution.session import Session
+from llem.results import StudyResult, open_study, write_parquet, write_study_result
+
+_STATUS: dict[StopReason, Status] = {
+    "interrupted": "interrupted",
+    "consecutive_failures": "limit_reached",
+    "wall_clock": "limit_reached",
+}
+
+
+def finish_study(session: Session, reason: StopReason) -> StudyResult:
+    """Journal the end, then write study_result.json and results.parquet. Raises JournalUnwritable, NotReadyError."""
+    counts = session.manifest.counts
+    status = _STATUS.get(reason, "completed" if counts.completed == counts.total else "failed")
+    if reason == "plan_done":
+        session.journal.append("study_completed", completed=counts.completed, failed=counts.failed)
+    else:
+        session.journal.append("study_interrupted", reason=reason)
+    folder = session.folder
+    result = open_study(folder.root, rebuild=True)
+    write_study_result(folder.study_result, result)
+    write_parquet(folder.parquet, result)
+    session.manifest.update(status=status)
+    return result

@@ -1,0 +1,92 @@
+"""The loop over the plan, readable top to bottom: pause, run, record, and know when to stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from llem.execution.attempt import attempt_run
+from llem.execution.observer import RunEnding
+from llem.execution.plan_file import PlannedRun
+from llem.execution.session import Session
+from llem_runner.contract import FailureKind
+
+StopReason = Literal["plan_done", "interrupted", "consecutive_failures", "wall_clock"]
+
+
+@dataclass(frozen=True)
+class LoopEnd:
+    """Why the loop ended, and what came of the runs that it executed."""
+
+    reason: StopReason
+    endings: tuple[RunEnding, ...]
+
+
+def run_plan(
+    session: Session,
+    todo: list[PlannedRun],
+    attempts: Mapping[str, int],
+    now: Callable[[], float] = time.monotonic,
+) -> LoopEnd:
+    """Execute `todo` in order; `attempts` counts those already made of each run. Raises JournalUnwritable."""
+    started_s = now()
+    endings: list[RunEnding] = []
+    for position, run in enumerate(todo):
+        # A pause is between two runs: the first of a resumed study has none.
+        if position > 0:
+            _pause(session, run.gap_seconds)
+        reason = _stop_reason(session, endings, now() - started_s)
+        if reason is not None:
+            return LoopEnd(reason, tuple(endings))
+        ending = attempt_run(session, run, attempts.get(run.run_id, 0) + 1)
+        record_ending(session, ending)
+        endings.append(ending)
+    reason = "interrupted" if session.interrupts.requested and _was_interrupted(endings) else "plan_done"
+    return LoopEnd(reason, tuple(endings))
+
+
+def record_ending(session: Session, ending: RunEnding) -> None:
+    """Journal first, then the manifest, then whoever watches."""
+    run, counts, journal = ending.run, session.manifest.counts, session.journal
+    if ending.result is not None:
+        journal.append("run_completed", run_id=run.run_id, attempt=ending.result.attempt)
+        session.manifest.update(completed=counts.completed + 1)
+    elif ending.kind == FailureKind.INTERRUPTED:
+        journal.append("run_interrupted", run_id=run.run_id, message=ending.message)
+        session.manifest.update(interrupted=counts.interrupted + 1)
+    else:
+        journal.append("run_failed", run_id=run.run_id, kind=ending.kind, message=ending.message)
+        session.manifest.update(failed=counts.failed + 1)
+    session.observer.run_ended(ending)
+
+
+def _pause(session: Session, seconds: float) -> None:
+    if seconds > 0 and not session.interrupts.requested:
+        session.observer.gap(seconds)
+        session.interrupts.wait(seconds)
+
+
+def _stop_reason(session: Session, endings: list[RunEnding], elapsed_s: float) -> StopReason | None:
+    if session.interrupts.requested:
+        return "interrupted"
+    if _consecutive_failures(endings) >= session.facts.max_consecutive_failures:
+        return "consecutive_failures"
+    limit_hours = session.facts.wall_clock_limit_hours
+    if limit_hours is not None and elapsed_s > limit_hours * 3600:
+        return "wall_clock"
+    return None
+
+
+def _consecutive_failures(endings: list[RunEnding]) -> int:
+    count = 0
+    for ending in reversed(endings):
+        if ending.result is not None:
+            break
+        count += 1
+    return count
+
+
+def _was_interrupted(endings: list[RunEnding]) -> bool:
+    return bool(endings) and endings[-1].kind == FailureKind.INTERRUPTED

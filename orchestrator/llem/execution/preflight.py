@@ -1,0 +1,103 @@
+"""Before the first run: everything that would make a run impossible is found out now, while nothing is lost by it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from llem.errors import NotReadyError, UsageError
+from llem.execution.exchange import Prompts, prompts_text
+from llem.launch.models import check_model_folder, prepare_builtin
+from llem.study import resolve_model
+from llem.study.datasets import read_prompts
+from llem_runner.contract import ExperimentConfig
+
+
+def prompts_key(config: ExperimentConfig) -> str:
+    """What decides the prompts of an experiment: equal keys share them."""
+    dataset = config.synthetic.model_dump_json() if config.synthetic else str(config.dataset)
+    return f"{dataset}|n={config.n}|{config.dataset_order}|seed={config.random_seed}"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the runs of a study are given: prompts by `prompts_key`, model folders by model name."""
+
+    prompts: Mapping[str, Prompts]
+    models: Mapping[str, str]
+    adapters: Mapping[str, str]
+
+    def prompt_hashes(self) -> dict[str, str]:
+        """SHA-256 of the prompts by key."""
+        return {key: hashlib.sha256(prompts_text(value).encode()).hexdigest() for key, value in self.prompts.items()}
+
+
+def check_inputs(configs: Iterable[ExperimentConfig], base_folder: Path) -> Inputs:
+    """Check models and adapters and read the datasets: all that costs nothing. `models` is still empty.
+
+    Raises UsageError that names every file or folder of the study that cannot be used, not only the first.
+    """
+    prompts: dict[str, Prompts] = {}
+    adapters: dict[str, str] = {}
+    problems: list[str] = []
+    for config in {_inputs_key(config): config for config in configs}.values():
+        try:
+            _check_model(config, base_folder)
+            if config.lora and config.lora.adapter_path:
+                adapters[config.lora.adapter_path] = _adapter(config.lora.adapter_path, base_folder)
+            if (key := prompts_key(config)) not in prompts:
+                prompts[key] = read_prompts(config, base_folder)
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError("\n".join(dict.fromkeys(problems)))
+    return Inputs(prompts, {}, adapters)
+
+
+def with_models(
+    inputs: Inputs, configs: Iterable[ExperimentConfig], base_folder: Path, notice: Callable[[str], None]
+) -> Inputs:
+    """`inputs` with every model made ready. After the checks: nobody waits for a download to learn of a misspelt path.
+
+    Raises NotReadyError where a model cannot be had.
+    """
+    names = dict.fromkeys(config.model for config in configs)
+    return replace(inputs, models={name: _model_path(name, base_folder, notice) for name in names})
+
+
+def check_prompts_unchanged(inputs: Inputs, hashes: Mapping[str, str]) -> None:
+    """Raise UsageError where a dataset is no longer the one that a resumed study began with."""
+    for key, digest in inputs.prompt_hashes().items():
+        if hashes.get(key, digest) != digest:
+            raise UsageError(
+                f"The prompts of dataset {key.split('|')[0]} have changed since this study began: its runs would not "
+                "be comparable. Put the file back as it was, or start a new study."
+            )
+
+
+def _inputs_key(config: ExperimentConfig) -> tuple[object, ...]:
+    return config.model, config.trust_remote_code, config.lora, prompts_key(config)
+
+
+def _check_model(config: ExperimentConfig, base_folder: Path) -> None:
+    source = resolve_model(config.model, base_folder)
+    if source.kind == "folder" and source.path is not None:
+        check_model_folder(source.path, config.trust_remote_code)
+
+
+def _model_path(model: str, base_folder: Path, notice: Callable[[str], None]) -> str:
+    source = resolve_model(model, base_folder)
+    if source.kind == "builtin":
+        return prepare_builtin(source.name, notice)
+    if source.path is None:
+        raise NotReadyError(f"model {model}: models from a hub are not available yet. Use a local folder or builtin:.")
+    return str(source.path)
+
+
+def _adapter(path: str, base_folder: Path) -> str:
+    folder = (base_folder / Path(path).expanduser()).absolute()
+    if not (folder / "adapter_config.json").is_file():
+        raise UsageError(f"lora.adapter_path {folder}: no adapter_config.json there, so it is no adapter folder.")
+    return str(folder)

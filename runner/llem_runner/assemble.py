@@ -1,0 +1,207 @@
+"""What was measured → ExperimentResult. Everything here is computed after the run, from the timeline and the marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llem_runner.backends.protocol import BackendFacts, PeakMemory, RequestOutput
+from llem_runner.contract import ExchangeFolder, ExperimentResult, RunOrder
+from llem_runner.contract.builtin import TINY_LLAMA
+from llem_runner.contract.exchange import Sample
+from llem_runner.contract.result import (
+    Compute,
+    Device,
+    HostEnergy,
+    Latency,
+    Memory,
+    Pass,
+    Phase,
+    Quality,
+    Requests,
+    Throughput,
+    Tokens,
+    Warmup,
+    Window,
+)
+from llem_runner.energy_report import EnergyReport
+from llem_runner.environment import environment
+from llem_runner.event_log import EventLog
+from llem_runner.marks import Marks, Span
+from llem_runner.meter import Recording
+from llem_runner.metrics import quality
+from llem_runner.metrics.latency import latency_of
+
+
+@dataclass(frozen=True)
+class MeasuredPass:
+    """One whole pass over the prompts. `cache_was_reset`: as the engine answered before it began."""
+
+    span: Span
+    requests: tuple[RequestOutput, ...]
+    cache_was_reset: bool | None
+
+    @property
+    def output_tokens(self) -> int:
+        """Output tokens of all requests."""
+        return sum(len(request.token_ids) for request in self.requests)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the procedure brought home. `sample_texts`: the first requests of the first pass, decoded."""
+
+    order: RunOrder
+    marks: Marks
+    window: Span
+    passes: Sequence[MeasuredPass]
+    warmup: Warmup
+    facts: BackendFacts
+    memory: PeakMemory
+    sample_texts: Sequence[str]
+    host_energy: HostEnergy
+    host_problem: str | None
+    simulated: bool
+
+    @property
+    def requests(self) -> list[RequestOutput]:
+        """Requests of all passes."""
+        return [request for one in self.passes for request in one.requests]
+
+
+def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder, events: EventLog) -> ExperimentResult:
+    """The result, and `out/samples.jsonl` beside it. Raises GpuLost where the counter broke within the window."""
+    order, marks, facts = measured.order, measured.marks, measured.facts
+    config = order.experiment
+    report = EnergyReport(recording, events.warning)
+    tokens = _tokens(measured)
+    energy = report.window(
+        measured.window,
+        marks,
+        output_tokens=tokens.output,
+        all_tokens=tokens.total,
+        requests=len(measured.requests),
+    )
+    latency = latency_of(measured.requests)
+    thermal = report.thermal(measured.window)
+    _write_samples(exchange, measured)
+    _warn_of_the_unmeasured(measured, latency, events)
+    checks = quality.complete(
+        [
+            quality.counter_agrees(energy, measured.window.duration_s),
+            quality.window_length(measured.window.duration_s),
+            quality.bounds_width(energy),
+            quality.throttling(thermal.throttled),
+            quality.warmup_converged(measured.warmup, config.warmup.cv_threshold),
+            quality.real_weights(config.weights == "real" and config.model != TINY_LLAMA),
+            quality.prefix_cache(tokens.cached),
+        ]
+    )
+    return ExperimentResult(
+        contract_version=order.contract_version,
+        run_id=order.run_id,
+        attempt=order.attempt,
+        nonce=order.nonce,
+        simulated=measured.simulated,
+        backend=facts.name,
+        backend_version=facts.version,
+        device=Device(requested=config.device, used=facts.device_used),
+        experiment=config,
+        window=_window(measured),
+        passes=tuple(_pass(one, marks, report) for one in measured.passes),
+        tokens=tokens,
+        requests=Requests(total=config.n * len(measured.passes), completed=len(measured.requests)),
+        energy=energy,
+        host_energy=measured.host_energy,
+        recorder=report.recorder(),
+        throughput=_throughput(tokens, len(measured.requests), measured.window),
+        latency=latency,
+        compute=Compute(parameters=facts.parameters),
+        memory=Memory(
+            peak_device_bytes=report.peak_memory_bytes(measured.window),
+            peak_allocated_bytes=measured.memory.allocated_bytes,
+            model_bytes=facts.model_bytes,
+        ),
+        phases=_phases(marks, report),
+        warmup=measured.warmup,
+        thermal=thermal,
+        quality=Quality(level=quality.level(checks, energy), checks=checks),
+        environment=environment(facts, recording.boards),
+        warnings=events.warnings,
+    )
+
+
+def _tokens(measured: Measured) -> Tokens:
+    requests = measured.requests
+    given = sum(request.input_tokens for request in requests)
+    made = sum(len(request.token_ids) for request in requests)
+    cached = [request.cached_tokens for request in requests]
+    known = [count for count in cached if count is not None]
+    return Tokens(
+        input=given, output=made, total=given + made, cached=sum(known) if len(known) == len(cached) else None
+    )
+
+
+def _throughput(tokens: Tokens, requests: int, window: Span) -> Throughput:
+    return Throughput(
+        output_tokens_per_s=tokens.output / window.duration_s,
+        total_tokens_per_s=tokens.total / window.duration_s,
+        requests_per_s=requests / window.duration_s,
+    )
+
+
+def _window(measured: Measured) -> Window:
+    marks, window = measured.marks, measured.window
+    return Window(
+        start_unix_s=marks.unix(window.start_s),
+        end_unix_s=marks.unix(window.end_s),
+        duration_s=window.duration_s,
+    )
+
+
+def _pass(one: MeasuredPass, marks: Marks, report: EnergyReport) -> Pass:
+    return Pass(
+        start_unix_s=marks.unix(one.span.start_s),
+        end_unix_s=marks.unix(one.span.end_s),
+        energy_j=report.span_j(one.span),
+        output_tokens=one.output_tokens,
+    )
+
+
+def _phases(marks: Marks, report: EnergyReport) -> tuple[Phase, ...]:
+    return tuple(
+        Phase(
+            name=name,
+            start_unix_s=marks.unix(span.start_s),
+            end_unix_s=marks.unix(span.end_s),
+            # The drain ends with the recording: nothing after it could bound its energy.
+            energy_j=report.span_j(span) if name != "drain" else None,
+        )
+        for name, span in marks.phases.items()
+    )
+
+
+def _write_samples(exchange: ExchangeFolder, measured: Measured) -> None:
+    with exchange.samples.open("w", encoding="utf-8") as file:
+        for index, (request, text) in enumerate(zip(measured.passes[0].requests, measured.sample_texts, strict=False)):
+            sample = Sample(
+                index=index, input_tokens=request.input_tokens, output_token_ids=request.token_ids, text=text
+            )
+            file.write(sample.model_dump_json() + "\n")
+
+
+def _warn_of_the_unmeasured(measured: Measured, latency: Latency, events: EventLog) -> None:
+    """Say why a part of the result is empty."""
+    for code, message in measured.facts.warnings:
+        events.warning(code, message)
+    if measured.host_problem:
+        events.warning("host_energy_not_measured", f"Host energy was not estimated: {measured.host_problem}.")
+    if measured.memory.allocated_bytes is None:
+        events.warning("allocator_unknown", "Peak allocated memory is unknown: the device has no counting allocator.")
+    if latency.queue_s is None:
+        events.warning("queue_time_unknown", "Queue times are unknown: this engine has no queue, or does not tell.")
+    if latency.itl_s is None:
+        events.warning("token_times_unknown", "Times between tokens are unknown: this kind of generation gives none.")
+    events.warning("flops_not_counted", "Floating-point operations are not counted by this version.")
+    if any(one.cache_was_reset is False for one in measured.passes):
+        events.warning("prefix_cache_not_reset", "The engine did not reset its prefix cache before a pass.")

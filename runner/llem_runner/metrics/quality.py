@@ -1,0 +1,87 @@
+"""The quality of one result: each check with its value and its limit, and the level that follows. Pure.
+
+B asks for every check; C is measured, but some check failed or could not be made; D is not measured. A is the host's to
+give, over the cycles of an experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem_runner.contract.result import Check, Energy, Level, Warmup
+
+WINDOW_S = 10.0
+BOUNDS_PERCENT = 3.0
+AGREEMENT_PERCENT = 3.0
+AGREEMENT_OVER_S = 5.0
+"""Over a shorter span the power readings see too little to judge the counter by."""
+
+# What B asks for, in the order in which it is shown. A check that this runner cannot make yet is recorded as unknown.
+B_CHECKS = (
+    "counter_agrees",
+    "window_length",
+    "bounds_width",
+    "throttling",
+    "foreign_processes",
+    "warmup_converged",
+    "real_weights",
+    "saturation",
+    "prefix_cache",
+)
+
+
+def window_length(duration_s: float) -> Check:
+    """The window is at least 10 s long."""
+    return Check(name="window_length", passed=duration_s >= WINDOW_S, value=duration_s, limit=WINDOW_S)
+
+
+def counter_agrees(energy: Energy, duration_s: float) -> Check:
+    """Counter and power readings differ by at most 3 % over at least 5 s (value in percent)."""
+    if energy.total_j is None or energy.cross_check_j is None or energy.method != "counter" or energy.total_j <= 0:
+        return Check(name="counter_agrees", limit=AGREEMENT_PERCENT)
+    percent = 100 * abs(energy.cross_check_j - energy.total_j) / energy.total_j
+    passed = percent <= AGREEMENT_PERCENT if duration_s >= AGREEMENT_OVER_S else None
+    return Check(name="counter_agrees", passed=passed, value=percent, limit=AGREEMENT_PERCENT)
+
+
+def bounds_width(energy: Energy) -> Check:
+    """The bounds lie within ±3 % of the energy (value in percent)."""
+    if energy.total_j is None or energy.lower_j is None or energy.upper_j is None or energy.total_j <= 0:
+        return Check(name="bounds_width", limit=BOUNDS_PERCENT)
+    percent = 100 * max(energy.upper_j - energy.total_j, energy.total_j - energy.lower_j) / energy.total_j
+    return Check(name="bounds_width", passed=percent <= BOUNDS_PERCENT, value=percent, limit=BOUNDS_PERCENT)
+
+
+def warmup_converged(warmup: Warmup, limit: float) -> Check:
+    """The warm-up ended because it was steady; no warm-up at all is a failure, one that was not watched unknown."""
+    passed = False if warmup.iterations == 0 else warmup.converged
+    return Check(name="warmup_converged", passed=passed, value=warmup.cv, limit=limit)
+
+
+def real_weights(real: bool) -> Check:
+    """The weights are a trained model's: values alone move the power of matrix products by up to 40 %."""
+    return Check(name="real_weights", passed=real, value=real, limit=True)
+
+
+def prefix_cache(cached_tokens: int | None) -> Check:
+    """No input token was taken from a cache across passes."""
+    passed = None if cached_tokens is None else cached_tokens == 0
+    return Check(name="prefix_cache", passed=passed, value=cached_tokens, limit=0)
+
+
+def throttling(throttled: bool | None) -> Check:
+    """No clock was lowered by heat or by the hardware within the window."""
+    return Check(name="throttling", passed=None if throttled is None else not throttled, value=throttled, limit=False)
+
+
+def complete(made: Sequence[Check]) -> tuple[Check, ...]:
+    """All checks of B in their order; those that were not made are there as unknown."""
+    by_name = {check.name: check for check in made}
+    return tuple(by_name.get(name, Check(name=name)) for name in B_CHECKS)
+
+
+def level(checks: Sequence[Check], energy: Energy) -> Level:
+    """The worst level that holds for all checks."""
+    if energy.total_j is None or energy.source != "nvml":
+        return "D"
+    return "B" if all(check.passed is True for check in checks) else "C"
