@@ -21,7 +21,7 @@ class NvmlFailure:
 class NvmlProcess:
     """A child that calls pynvml functions by name; a context manager that ends it.
 
-    `env` is added to this process's environment. Nothing is called on its own: nvmlInit is for the caller to ask.
+    `env` is added to this process's environment. Nothing is called by itself; `opened` starts one with nvmlInit.
     """
 
     def __init__(self, env: dict[str, str]) -> None:
@@ -34,6 +34,16 @@ class NvmlProcess:
             text=True,
         )
         self.errors = ""
+
+    @classmethod
+    def opened(cls, env: dict[str, str]) -> NvmlProcess:
+        """A process in which nvmlInit has succeeded."""
+        process = cls(env)
+        answer = process.ask("nvmlInit")
+        if answer is not None:
+            process.__exit__()
+            raise RuntimeError(f"nvmlInit answered {answer}: {process.errors}")
+        return process
 
     def __enter__(self) -> NvmlProcess:
         return self

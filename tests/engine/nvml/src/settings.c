@@ -187,16 +187,17 @@ bool settings_read(struct settings *settings, const char *path, char *complaint,
         return false;
     }
     settings_empty(settings);
-    char line[4096];
+    char line[4096], shown[101];
     int section = -2, number = 0;
     bool readable = true;
     while (readable && fgets(line, sizeof line, file) != NULL) {
         number++;
+        snprintf(shown, sizeof shown, "%.100s", trimmed(line));
         readable = line_read(settings, trimmed(line), &section);
     }
     fclose(file);
     if (!readable) {
-        snprintf(complaint, complaint_bytes, "line %d makes no sense: key \"%.100s\"", number, trimmed(line));
+        snprintf(complaint, complaint_bytes, "line %d makes no sense: %s", number, shown);
         return false;
     }
     return settings_finish(settings, complaint, complaint_bytes);
