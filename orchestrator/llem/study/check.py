@@ -1,0 +1,171 @@
+"""Nodes of a file → checked plain values. Every value is checked once, where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from llem.study.keys import LATER_BACKENDS, Each, Key, Later, Leaf, Path, Section, suggest
+from llem.study.model_source import BUILTIN_MODELS, BUILTIN_PREFIX
+from llem.study.nodes import BROKEN, Node
+from llem.study.problems import Place, Problems, nearest, shown
+from llem.study.words import found
+
+LATER = "not available yet"
+
+
+@dataclass(slots=True)
+class Written:
+    """Checked values as they are written: nested, None for "not set"; and the place of every key."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[Path, Place] = field(default_factory=dict)
+
+
+class Checker:
+    """Checks nodes against keys. `complete` sections must have their required keys where they are written."""
+
+    def __init__(self, problems: Problems, *, complete: bool = False) -> None:
+        self.problems = problems
+        self._complete = complete
+
+    def mapping(
+        self, node: Node, section: Section, path: Path = (), *, skip: Collection[str] = (), also: Collection[str] = ()
+    ) -> Written:
+        """Check a mapping's members. `skip` are keys that others check, `also` names beside them for suggestions."""
+        written = Written()
+        for name, member in node.value.items():
+            if name in skip:
+                continue
+            place = node.key_places[name]
+            key = self.known(name, section, path, place, also)
+            if key is None:
+                continue
+            value = self.value(member, key, (*path, name), written.places)
+            if value is not BROKEN:
+                written.values[name] = value
+                written.places[(*path, name)] = place
+        return written
+
+    def known(
+        self, name: str, section: Section, path: Path, place: Place, also: Collection[str] = ()
+    ) -> Leaf | Section | Each | None:
+        """The key of that name in a section; None, and a problem, where it is unknown or not there yet."""
+        key = section.children.get(name)
+        dotted = ".".join((*path, name))
+        if key is None:
+            where = f" in {'.'.join(path)}" if path else ""
+            self.problems.add(place, f"unknown key {shown(name)}{where}", suggest(name, section.children, *also))
+            return None
+        if isinstance(key, Later):
+            self.problems.add(place, f"{dotted}: {LATER}")
+            return None
+        return key
+
+    def value(self, node: Node, key: Key, path: Path, places: dict[Path, Place] | None = None) -> Any:
+        """The checked value of one key; BROKEN where a problem was noted. Places of what is inside go to `places`."""
+        if node.value is BROKEN:
+            return BROKEN
+        if node.value is None:
+            return None
+        if isinstance(key, Leaf):
+            return self._leaf(node, key, path)
+        if isinstance(key, Section):
+            return self._section(node, key, path, places)
+        if isinstance(key, Each):
+            return self._each(node, key, path)
+        self.problems.add(node.place, f"{'.'.join(path)}: {LATER}")
+        return BROKEN
+
+    def inside(self, node: Node, path: Path) -> Any:
+        """The value of a key inside a mapping with any keys: anything that JSON can hold."""
+        plain = node.plain()
+        return BROKEN if _holds_broken(plain) or not self._keys_named(node, path) else normal(plain)
+
+    def expect_mapping(self, node: Node, name: str) -> bool:
+        """Whether a node is a mapping; else a problem is noted."""
+        if not node.is_mapping and node.value is not BROKEN:
+            self.problems.add(node.place, f"{name}: expected a mapping, found {found(node)}")
+        return node.is_mapping
+
+    def _section(self, node: Node, key: Section, path: Path, places: dict[Path, Place] | None) -> Any:
+        if key.off and node.value is False:
+            return None
+        if not node.is_mapping:
+            if key.scalar is not None and not node.is_list:
+                return self._leaf(node, key.scalar, path)
+            words = f"{key.scalar.expected} or a mapping" if key.scalar else "a mapping"
+            self.problems.add(node.place, f"{'.'.join(path)}: expected {words}, found {found(node)}")
+            return BROKEN
+        written = self.mapping(node, key, path)
+        if places is not None:
+            places.update(written.places)
+        missing = [name for name in key.required if written.values.get(name) is None and name not in node.value]
+        if self._complete and missing:
+            self.problems.add(node.place, f"{'.'.join(path)}: {', '.join(missing)} is missing")
+        return written.values
+
+    def _each(self, node: Node, key: Each, path: Path) -> Any:
+        if not self.expect_mapping(node, ".".join(path)):
+            return BROKEN
+        members = {name: self.value(member, key.value, (*path, name)) for name, member in node.value.items()}
+        return {name: value for name, value in members.items() if value is not BROKEN}
+
+    def _leaf(self, node: Node, key: Leaf, path: Path) -> Any:
+        plain = node.plain()
+        if _holds_broken(plain) or not self._keys_named(node, path):
+            return BROKEN
+        try:
+            value = key.adapter.validate_python(plain)
+        except ValidationError as error:
+            self._refuse(node, key, path, error)
+            return BROKEN
+        if path == ("model",) and value.startswith(BUILTIN_PREFIX) and value not in BUILTIN_MODELS:
+            message = f"model: {shown(value)} is none of {', '.join(BUILTIN_MODELS)}"
+            self.problems.add(node.place, message, nearest(value, BUILTIN_MODELS))
+            return BROKEN
+        return normal(value)
+
+    def _refuse(self, node: Node, key: Leaf, path: Path, error: ValidationError) -> None:
+        name = ".".join(path)
+        if path == ("backend",) and node.value in LATER_BACKENDS:
+            self.problems.add(node.place, f"backend {node.value}: {LATER}")
+            return
+        first = error.errors(include_url=False)[0]
+        if isinstance(node.value, str) and first["type"] == "value_error":
+            self.problems.add(node.place, f"{name}: {shown(node.value)} {first['ctx']['error']}")
+            return
+        suggestion = nearest(node.value, key.choices) if isinstance(node.value, str) else None
+        self.problems.add(node.place, f"{name}: expected {key.expected}, found {found(node)}", suggestion)
+
+    def _keys_named(self, node: Node, path: Path) -> bool:
+        members = node.value.items() if node.is_mapping else enumerate(node.value) if node.is_list else ()
+        named = True
+        for name, member in members:
+            if name == "":
+                self.problems.add(node.key_places[name], f"{'.'.join(path)}: a key must not be empty")
+                named = False
+            named = self._keys_named(member, path) and named
+        return named
+
+
+def normal(value: Any) -> Any:
+    """A value with whole floats as whole numbers, inside mappings and lists too: 1.0 and 1 are alike."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: normal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [normal(item) for item in value]
+    return value
+
+
+def _holds_broken(plain: Any) -> bool:
+    if isinstance(plain, dict):
+        return any(_holds_broken(item) for item in plain.values())
+    if isinstance(plain, list):
+        return any(_holds_broken(item) for item in plain)
+    return plain is BROKEN

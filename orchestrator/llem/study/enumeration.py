@@ -1,0 +1,143 @@
+"""One pass over all declared experiments: ids, skip rules, identical ones. This is the loop that has to be fast."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llem.study.expansion import Block, Expansion
+from llem.study.experiment import not_default
+from llem.study.identity import experiment_id
+from llem.study.keys import BACKENDS, Path
+from llem.study.problems import Place, Problem, Problems, StudyFileError, TooManyProblems
+from llem.study.rules import BOUND_REQUIREMENTS, BOUND_RULES, BoundRule
+
+SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p")
+
+
+@dataclass
+class Enumeration:
+    """What the pass found: unique experiments by ordinal, and what became of the others."""
+
+    ids: list[str] = field(default_factory=list)
+    ordinals: array[int] = field(default_factory=lambda: array("Q"))
+    declared: int = 0
+    skipped: list[tuple[int, int]] = field(default_factory=list)
+    """(ordinal, index of the rule)."""
+    merged: list[tuple[int, int]] = field(default_factory=list)
+    """(ordinal, position of the first of them)."""
+    without_effect: Counter[str] = field(default_factory=Counter)
+    """Sampling keys that are set where nothing is sampled, with the number of experiments."""
+    backends: tuple[str, ...] = BACKENDS
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the plan has to know."""
+        return tuple(
+            f"decoder.{key} changes nothing in {count} experiment{'s' if count > 1 else ''}: do_sample is false"
+            for key, count in self.without_effect.items()
+        )
+
+    def reasons_in_words(self) -> str:
+        """The rules that were broken and how often, the most frequent first."""
+        counts = Counter(BOUND_RULES[rule].rule.name for _, rule in self.skipped)
+        return ", ".join(f"{name} ({count})" for name, count in counts.most_common())
+
+
+def enumerate_experiments(expansion: Expansion, file: str) -> Enumeration:
+    """Walk through an expansion. Raises StudyFileError where an experiment is not whole, or all are skipped."""
+    found = Enumeration()
+    positions: dict[str, int] = {}
+    checks: dict[tuple[int, str], _Checks] = {}
+    problems = Problems()
+    for ordinal, block, backend, written in expansion.walk():
+        found.declared += 1
+        key = (id(block), backend)
+        check = checks.get(key)
+        if check is None:
+            check = checks[key] = _Checks(block, backend, written)
+        if (missing := check.missing(written)) is not None:
+            _note(problems, expansion, ordinal, missing)
+            continue
+        if (rule := check.broken(written)) is not None:
+            found.skipped.append((ordinal, rule))
+            continue
+        kept = not_default(written)
+        decoder = kept.get("decoder")
+        if decoder and not decoder.get("do_sample"):
+            found.without_effect.update(name for name in SAMPLING_KEYS if name in decoder)
+        _place(found, positions, ordinal, kept)
+    if problems:
+        raise problems.error()
+    if not found.ids:
+        raise StudyFileError([_all_skipped(found, expansion, file)])
+    return found
+
+
+def _place(found: Enumeration, positions: dict[str, int], ordinal: int, kept: Mapping[str, Any]) -> None:
+    new_id = experiment_id(kept)
+    position = positions.setdefault(new_id, len(found.ids))
+    if position == len(found.ids):
+        found.ids.append(new_id)
+        found.ordinals.append(ordinal)
+    else:
+        found.merged.append((ordinal, position))
+
+
+def _note(problems: Problems, expansion: Expansion, ordinal: int, missing: BoundRule) -> None:
+    place = expansion.place_of(ordinal, missing.reads[0][0])
+    try:
+        problems.add(place, missing.rule.reason)
+    except TooManyProblems:
+        raise problems.error() from None
+
+
+def _all_skipped(found: Enumeration, expansion: Expansion, file: str) -> Problem:
+    ordinal, rule = found.skipped[0]
+    _, written = expansion.at(ordinal)
+    bound = BOUND_RULES[rule]
+    block, _ = expansion.block_of(ordinal)
+    place = block.place if block.place.line else Place(file)
+    first = f"{bound.rule.name}: {bound.reason(written)}"
+    if found.declared == 1:
+        return Problem(*place, f"the only experiment is skipped: {first}")
+    message = f"all {found.declared} experiments are skipped: {found.reasons_in_words()}; the first is {first}"
+    return Problem(*place, message)
+
+
+class _Checks:
+    """The rules for one backend's experiments of one block; those that nothing swept touches are judged once."""
+
+    def __init__(self, block: Block, backend: str, first: Mapping[str, Any]) -> None:
+        varying: set[Path] = block.varying_paths(backend)
+        if ("decoder", "preset") in varying:
+            varying.add(("decoder",))
+        self._missing = _Split(BOUND_REQUIREMENTS, backend, varying, first)
+        self._broken = _Split(BOUND_RULES, backend, varying, first)
+
+    def missing(self, written: Mapping[str, Any]) -> BoundRule | None:
+        """The first requirement that an experiment does not meet."""
+        index = self._broken_in(self._missing, written)
+        return None if index is None else BOUND_REQUIREMENTS[index]
+
+    def broken(self, written: Mapping[str, Any]) -> int | None:
+        """Index of the first rule that an experiment breaks."""
+        return self._broken_in(self._broken, written)
+
+    @staticmethod
+    def _broken_in(split: _Split, written: Mapping[str, Any]) -> int | None:
+        for index, rule in split.varying:
+            if rule.broken_by(written):
+                return index if split.always is None else min(index, split.always)
+        return split.always
+
+
+class _Split:
+    def __init__(self, rules: Sequence[BoundRule], backend: str, varying: set[Path], first: Mapping[str, Any]) -> None:
+        concerned = [(i, rule) for i, rule in enumerate(rules) if rule.backend in (None, backend)]
+        self.varying = [(i, rule) for i, rule in concerned if rule.may_vary_with(varying)]
+        constant = [(i, rule) for i, rule in concerned if not rule.may_vary_with(varying)]
+        self.always = next((i for i, rule in constant if rule.broken_by(first)), None)

@@ -1,0 +1,96 @@
+"""`base`: files merged underneath a study, deepest first; only their experiment keys count."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llem.study.backends import pop_backends
+from llem.study.check import Checker, Written
+from llem.study.keys import EXPERIMENT
+from llem.study.merge import deep_merge
+from llem.study.model_source import absolute, is_model_path
+from llem.study.nodes import BROKEN, Node, compose
+from llem.study.problems import Place, Problems
+from llem.study.study_keys import STUDY_KEYS
+
+DATASET_SUFFIXES = (".jsonl", ".csv", ".parquet", ".txt")
+
+
+def shared_keys(root: Node, folder: Path, problems: Problems) -> Written:
+    """The experiment keys of a study's file over those of its bases. Input paths are made relative to `folder`."""
+    return _with_bases(root, folder, folder, problems, ())
+
+
+def _with_bases(root: Node, folder: Path, study_folder: Path, problems: Problems, above: tuple[Path, ...]) -> Written:
+    under = _base_of(root, folder, study_folder, problems, above)
+    own = _own_keys(root, problems)
+    if above:
+        own.values = _rebased(own.values, folder, study_folder)
+    return Written(deep_merge(under.values, own.values), {**under.places, **own.places})
+
+
+def _own_keys(root: Node, problems: Problems) -> Written:
+    own = Checker(problems).mapping(root, EXPERIMENT, skip=(*STUDY_KEYS, "backend"), also=STUDY_KEYS)
+    if "backend" in root.value:
+        node = root.value["backend"]
+        own.values["backend"] = pop_backends(node, problems)
+        own.places[("backend",)] = root.key_places["backend"]
+    return own
+
+
+def _base_of(root: Node, folder: Path, study_folder: Path, problems: Problems, above: tuple[Path, ...]) -> Written:
+    node = root.value.get("base")
+    if node is None or node.value in (None, BROKEN):
+        return Written()
+    if not isinstance(node.value, str) or not node.value.strip() or "\0" in node.value:
+        if above:  # the study's own `base` is checked with its other keys
+            problems.add(node.place, "base: expected the path of a file")
+        return Written()
+    path = absolute(node.value, folder)
+    real = Path(os.path.realpath(path))
+    if real in above:
+        problems.add(node.place, f"base: {node.value} is a base of itself")
+        return Written()
+    base = _read(path, node, study_folder, problems)
+    if base is None:
+        return Written()
+    return _with_bases(base, path.parent, study_folder, problems, (*above, real))
+
+
+def _read(path: Path, node: Node, study_folder: Path, problems: Problems) -> Node | None:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        problems.add(node.place, f"base: {path} cannot be read ({error.strerror})")
+        return None
+    name = os.path.relpath(path, study_folder.absolute()) if study_folder in path.parents else str(path)
+    root = compose(raw, name, problems)
+    if root is None:
+        return None
+    if not root.is_mapping:
+        problems.add(Place(name, 1, 1), "a base has to be a mapping of keys")
+        return None
+    return root
+
+
+def _rebased(values: Mapping[str, Any], folder: Path, study_folder: Path) -> dict[str, Any]:
+    """Input paths written in a base, as seen from the study's file."""
+    rebased = dict(values)
+    model, dataset, lora = values.get("model"), values.get("dataset"), values.get("lora")
+    if isinstance(model, str) and is_model_path(model, folder):
+        rebased["model"] = _seen_from(study_folder, folder, model)
+    if isinstance(dataset, str) and dataset.endswith(DATASET_SUFFIXES):
+        rebased["dataset"] = _seen_from(study_folder, folder, dataset)
+    if isinstance(lora, dict) and isinstance(lora.get("adapter_path"), str):
+        rebased["lora"] = {**lora, "adapter_path": _seen_from(study_folder, folder, lora["adapter_path"])}
+    return rebased
+
+
+def _seen_from(study_folder: Path, folder: Path, path: str) -> str:
+    if path.startswith(("/", "~")) or folder.absolute() == study_folder.absolute():
+        return path
+    relative = os.path.relpath(folder.absolute() / path, study_folder.absolute())
+    return relative if relative.startswith("..") else f"./{relative}"

@@ -1,0 +1,60 @@
+"""What a model's name means: a builtin model, a local folder, or an id on the Hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from llem.errors import UsageError
+
+BUILTIN_PREFIX: Final = "builtin:"
+BUILTIN_MODELS: Final = ("builtin:tiny-llama", "builtin:smollm2-135m")
+_PATH_BEGINS = ("/", "./", "../", "~")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """Where a model comes from; `name` is without `builtin:`, `path` is absolute and only a folder's."""
+
+    kind: Literal["builtin", "folder", "hub"]
+    name: str
+    path: Path | None = None
+
+
+def is_model_path(model: str, folder: Path) -> bool:
+    """Whether a model's name is a path: it begins like one, or lies in `folder`."""
+    if model.startswith(BUILTIN_PREFIX):
+        return False
+    return model in (".", "..") or model.startswith(_PATH_BEGINS) or _exists(folder / model)
+
+
+def resolve_model(model: str, base_folder: Path) -> ModelSource:
+    """What `model` in an experiment means; relative paths are relative to `base_folder`.
+
+    Raises UsageError where it is a path and no folder is there.
+    """
+    if model.startswith(BUILTIN_PREFIX):
+        return ModelSource("builtin", model.removeprefix(BUILTIN_PREFIX))
+    if not is_model_path(model, base_folder):
+        return ModelSource("hub", model)
+    path = absolute(model, base_folder)
+    if not path.is_dir():
+        what = "is not a folder" if _exists(path) else "does not exist"
+        raise UsageError(f"model {model}: the folder {path} {what}. Correct `model`, or put the model there.")
+    return ModelSource("folder", model, path)
+
+
+def absolute(path: str, base_folder: Path) -> Path:
+    """An input path of a study as an absolute one (`~` is the home folder)."""
+    try:
+        return (base_folder / Path(path).expanduser()).absolute()
+    except RuntimeError as error:
+        raise UsageError(f"{path}: there is no such user ({error}).") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for the file system, a folder that may not be read
+        return False

@@ -1,0 +1,251 @@
+"""A study: what one file says, checked. Text → Study; the plan is made from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+
+from llem.errors import UsageError
+from llem.study.blocks import build_expansion
+from llem.study.check import Checker
+from llem.study.expansion import Block, Expansion
+from llem.study.inheritance import shared_keys
+from llem.study.nodes import Node, compose, node_of
+from llem.study.problems import Place, Problems, TooManyProblems
+from llem.study.study_keys import (
+    STUDY,
+    STUDY_KEYS,
+    CycleOrder,
+    DockerSettings,
+    ExecutionSettings,
+    ImageChoice,
+    OutputSettings,
+    RunnerChoice,
+)
+from llem_runner.contract.strict import Frozen
+
+_SLUG_CHARACTERS: Final = 64
+COMMAND_LINE: Final = "command line"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyOverrides:
+    """What the command line sets in place of the file; None leaves the file's."""
+
+    cycles: int | None = None
+    order: CycleOrder | None = None
+    no_gaps: bool = False
+    output_folder: str | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study file, checked. `runners` and `images` hold every backend of the study, defaults included."""
+
+    name: str
+    slug: str
+    source: Path | None
+    text: str
+    """The file as read."""
+    base_folder: Path
+    """The folder that input paths in `experiments` are relative to."""
+    execution: ExecutionSettings
+    runners: Mapping[str, RunnerChoice]
+    images: Mapping[str, ImageChoice]
+    docker: DockerSettings
+    output: OutputSettings
+    backends: tuple[str, ...]
+    expansion: Expansion
+    version: str | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """The name of the study's file in messages."""
+        return str(self.source) if self.source else COMMAND_LINE
+
+
+def load_study(path: Path | str, overrides: StudyOverrides | None = None) -> Study:
+    """Read and check a study file. Raises StudyFileError with all its problems, UsageError where it cannot be read."""
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: the study file cannot be read ({error.strerror}).") from error
+    return parse_study(raw, source=path, overrides=overrides)
+
+
+def parse_study(
+    text: str | bytes,
+    *,
+    source: Path | str,
+    base_folder: Path | None = None,
+    overrides: StudyOverrides | None = None,
+) -> Study:
+    """Check the text of a study file; `base_folder` defaults to the source's folder. Raises StudyFileError."""
+    source = Path(source)
+    problems = Problems()
+    try:
+        root = compose(text, str(source), problems)
+        if root is not None:
+            study = _study_of_root(root, source, base_folder or source.parent, problems)
+            if not problems and study is not None:
+                decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+                return with_overrides(replace(study, text=decoded), overrides)
+    except TooManyProblems:
+        pass
+    raise problems.error()
+
+
+def study_of(
+    experiment: Mapping[str, Any],
+    name: str,
+    execution: Mapping[str, Any] | None = None,
+    *,
+    overrides: StudyOverrides | None = None,
+    base_folder: Path = Path(),
+) -> Study:
+    """A study of one experiment from nested values (flags, the API). Raises StudyFileError as for a file."""
+    content = {"name": name, **experiment, **({"execution": dict(execution)} if execution else {})}
+    problems = Problems()
+    try:
+        study = _study_of_root(node_of(content, COMMAND_LINE), None, base_folder, problems)
+        if not problems and study is not None:
+            text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+            return with_overrides(replace(study, text=text), overrides)
+    except TooManyProblems:
+        pass
+    raise problems.error()
+
+
+def with_overrides(study: Study, overrides: StudyOverrides | None) -> Study:
+    """The study with what the command line sets. Raises StudyFileError where a value is impossible."""
+    if overrides is None:
+        return study
+    changed: dict[str, Any] = {"n_cycles": overrides.cycles, "cycle_order": overrides.order}
+    written = {key: value for key, value in changed.items() if value is not None}
+    if overrides.no_gaps:
+        written |= {"experiment_gap_seconds": 0, "cycle_gap_seconds": 0}
+    output = {} if overrides.output_folder is None else {"folder": overrides.output_folder}
+    root = node_of({"execution": written, "output": output}, COMMAND_LINE)
+    problems = Problems()
+    checked = Checker(problems, complete=True).mapping(root, STUDY).values
+    if problems:
+        raise problems.error()
+    return replace(
+        study,
+        execution=_model(ExecutionSettings, {**study.execution.model_dump(exclude_unset=True), **checked["execution"]}),
+        output=_model(OutputSettings, {**study.output.model_dump(exclude_unset=True), **checked["output"]}),
+    )
+
+
+def slug_of(name: str) -> str:
+    """A study's name as part of a folder's: lower case, `a-z 0-9 . _ -` only, at most 64 characters."""
+    slug = re.sub(r"[^a-z0-9._-]", "-", name.lower())[:_SLUG_CHARACTERS]
+    return slug if re.search(r"[a-z0-9]", slug) else "study"
+
+
+def _study_of_root(root: Node, source: Path | None, folder: Path, problems: Problems) -> Study | None:
+    if not root.is_mapping:
+        problems.add(root.place, "a study file has to be a mapping of keys, like `model: …`")
+        return None
+    file = root.place.file
+    own = _study_keys(root, problems)
+    shared = shared_keys(root, folder, problems)
+    expansion = build_expansion(root, shared, problems)
+    _require_model(expansion, problems)
+    backends = _backends_of(expansion)
+    name = own.get("name") or (source.stem if source else "study")
+    runners, images = _places(own, root, problems)
+    if problems:
+        return None
+    return Study(
+        name=name,
+        slug=slug_of(name),
+        source=source,
+        text="",
+        base_folder=folder,
+        execution=_model(ExecutionSettings, own.get("execution")),
+        runners={backend: runners.get(backend, RunnerChoice()) for backend in backends},
+        images={backend: images.get(backend, ImageChoice()) for backend in backends},
+        docker=_model(DockerSettings, own.get("docker")),
+        output=_model(OutputSettings, own.get("output")),
+        backends=backends,
+        expansion=expansion,
+        version=own.get("version"),
+        notes=_notes(backends, {**runners, **images}, file),
+    )
+
+
+def _study_keys(root: Node, problems: Problems) -> dict[str, Any]:
+    skip = ("sweep", "experiments", *(key for key in root.value if key not in STUDY_KEYS))
+    return Checker(problems, complete=True).mapping(root, STUDY, skip=skip).values
+
+
+def _places(
+    own: Mapping[str, Any], root: Node, problems: Problems
+) -> tuple[dict[str, RunnerChoice], dict[str, ImageChoice]]:
+    """`runners` and `images`; an image named in both is an error."""
+    runners = runner_choices(own.get("runners"))
+    images = image_choices(own.get("images"))
+    for backend, runner in runners.items():
+        if runner.image and backend in images and images[backend].image:
+            node = root.value["images"]
+            message = f"images.{backend}: runners.{backend} names an image already (docker:{runner.image})"
+            problems.add(node.key_places[backend], message)
+    return runners, images
+
+
+def runner_choices(written: Mapping[str, str | None] | None) -> dict[str, RunnerChoice]:
+    """`runners` as written → a choice for each backend that is named."""
+    return {backend: RunnerChoice.of_text(text) for backend, text in (written or {}).items() if text is not None}
+
+
+def image_choices(written: Mapping[str, Any] | None) -> dict[str, ImageChoice]:
+    """`images` as written → a choice for each backend that is named."""
+    choices = {}
+    for backend, value in (written or {}).items():
+        if value is not None:
+            choices[backend] = _model(ImageChoice, {"image": value} if isinstance(value, str) else value)
+    return choices
+
+
+_Model = TypeVar("_Model", bound=Frozen)
+
+
+def _model(model: type[_Model], written: Mapping[str, Any] | None) -> _Model:
+    """A model of checked values, in which null is as if not written, so that its default holds."""
+    return model.model_validate(_without_nulls(written or {}))
+
+
+def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in values.items() if value is not None}
+    return {key: _without_nulls(value) if isinstance(value, dict) else value for key, value in kept.items()}
+
+
+def _backends_of(expansion: Expansion) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(backend for block in expansion.blocks for backend in block.backends))
+
+
+def _notes(backends: tuple[str, ...], named: Mapping[str, Any], file: str) -> tuple[str, ...]:
+    idle = [backend for backend in named if backend not in backends]
+    return tuple(f"{file}: runners or images name {backend}, which this study does not run" for backend in idle)
+
+
+def _require_model(expansion: Expansion, problems: Problems) -> None:
+    """`model` may come from the shared keys, a sweep or an entry; where it comes from nowhere the file is wrong."""
+    lacking = [block for block in expansion.blocks if block.values.get("model") is None and not _sweeps_model(block)]
+    entries = [block for block in lacking if block.label.startswith("experiments")]
+    places = [block.place for block in entries] if entries == lacking else [Place(lacking[0].place.file, 1, 1)]
+    for place in places:
+        problems.add(place, "model is missing: name a Hub id, a folder, or builtin:…")
+
+
+def _sweeps_model(block: Block) -> bool:
+    return any(("model",) in dimension.paths for dimension in block.shared)

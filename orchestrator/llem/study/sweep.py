@@ -1,0 +1,239 @@
+"""`sweep` → dimensions: axes and groups as lists of alternatives, each a few checked values and their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import Any
+
+from llem.study.check import LATER, Checker
+from llem.study.keys import BACKENDS, Later, Path, Section, find, suggest_path
+from llem.study.merge import deep_merge, nest
+from llem.study.nodes import BROKEN, Node
+from llem.study.problems import Place, Problems, shown
+from llem.study.ranges import MAX_VALUES, RANGE_KEYS, looks_like_range, range_values
+from llem.study.study_keys import STUDY_KEYS
+from llem.study.words import found
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One value of an axis, or one choice of a group: what it sets and where it is written.
+
+    `absent_for`: backends for which it repeats another choice, because only their own paths would tell them apart.
+    """
+
+    values: dict[str, Any]
+    place: Place
+    label: str
+    absent_for: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """An axis or a group; `backend` where all of it belongs to one backend's section."""
+
+    name: str
+    place: Place
+    alternatives: tuple[Alternative, ...]
+    paths: Mapping[Path, Place]
+    is_group: bool
+    backend: str | None = None
+
+
+@dataclass(slots=True)
+class Sweep:
+    """The dimensions of a study's sweep, in the order in which they vary, slowest first."""
+
+    groups: list[Dimension] = field(default_factory=list)
+    shared: list[Dimension] = field(default_factory=list)
+    scoped: dict[str, list[Dimension]] = field(default_factory=lambda: {backend: [] for backend in BACKENDS})
+
+    def all(self) -> list[Dimension]:
+        """Every dimension, slowest first."""
+        return [*self.groups, *self.shared, *(dim for dims in self.scoped.values() for dim in dims)]
+
+
+def read_sweep(node: Node, problems: Problems) -> Sweep:
+    """The dimensions of a `sweep` mapping; problems where it breaks the grammar."""
+    reader = _Reader(problems)
+    sweep = Sweep()
+    for name, member in node.value.items():
+        dimension = reader.dimension(name, member, node.key_places[name])
+        if dimension is None:
+            continue
+        if dimension.is_group:
+            sweep.groups.append(dimension)
+        elif dimension.backend:
+            sweep.scoped[dimension.backend].append(dimension)
+        else:
+            sweep.shared.append(dimension)
+    _no_path_twice(sweep.all(), problems)
+    return sweep
+
+
+def _no_path_twice(dimensions: Iterable[Dimension], problems: Problems) -> None:
+    """Two dimensions that set one path (or one above it) contradict each other; the later one is told."""
+    ordered = sorted(dimensions, key=lambda dim: dim.place)
+    seen: dict[Path, str] = {}
+    above: dict[Path, str] = {}
+    for dimension in ordered:
+        for path, place in dimension.paths.items():
+            prefixes = [path[:length] for length in range(1, len(path) + 1)]
+            other = above.get(path) or next((seen[prefix] for prefix in prefixes if prefix in seen), None)
+            if other:
+                dotted = ".".join(path)
+                problems.add(place, f"{dotted} is set here and by {shown(other)} in the same sweep")
+        for path in dimension.paths:
+            seen[path] = dimension.name
+            above.update({path[:length]: dimension.name for length in range(1, len(path) + 1)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Choices:
+    """The values that one path of a group's entry takes in turn."""
+
+    path: Path
+    values: list[Any]
+    place: Place
+
+
+class _Reader:
+    def __init__(self, problems: Problems) -> None:
+        self.problems = problems
+        self.check = Checker(problems)
+
+    def dimension(self, name: str, node: Node, place: Place) -> Dimension | None:
+        """The axis or group of one member of `sweep`; None, and a problem, where it is neither."""
+        if node.value is BROKEN:
+            return None
+        if node.is_list and any(item.is_mapping for item in node.value):
+            return self._group(name, node, place)
+        return self._axis(name, node, place)
+
+    def path(self, dotted: str, place: Place) -> Path | None:
+        """A dotted path that leads to a key of an experiment; None, and a problem, where it leads nowhere."""
+        path = tuple(dotted.split("."))
+        key = find(path)
+        if key is None:
+            self.problems.add(place, f"unknown path {shown(dotted)} in sweep", suggest_path(dotted))
+            return None
+        if isinstance(key.key, Later):
+            self.problems.add(place, f"{dotted}: {LATER}")
+            return None
+        return path
+
+    def value(self, node: Node, path: Path) -> Any:
+        """The checked value of one node at a path; BROKEN, and a problem, where it is none."""
+        key = find(path)
+        if key is None:
+            return BROKEN
+        return self.check.inside(node, path) if key.inside else self.check.value(node, key.key, path)
+
+    def values(self, node: Node, path: Path) -> list[tuple[Any, Place]]:
+        """The checked values of a scalar, a list of values, or a range."""
+        name = ".".join(path)
+        if node.is_mapping and not RANGE_KEYS & node.value.keys():
+            words = "a value, a list of values, or a range ({min, max, num}, {log: …}, {pow2: …})"
+            hint = f"; mappings are swept as entries of a group: [{{{name}: {{…}}}}, …]"
+            self.problems.add(node.place, f"{name}: expected {words}, found {found(node)}{hint}")
+            return []
+        if node.is_mapping:
+            numbers = range_values(node, name, self.problems)
+            items = [Node(number, node.place, str(number)) for number in numbers or ()]
+        else:
+            items = node.value if node.is_list else [node]
+            if not items:
+                self.problems.add(node.place, f"{name}: the list is empty")
+        checked = ((self.value(item, path), item.place) for item in items)
+        return [(value, place) for value, place in checked if value is not BROKEN]
+
+    def _axis(self, name: str, node: Node, place: Place) -> Dimension | None:
+        path = self.path(name, place)
+        if path is None:
+            return None
+        alternatives = tuple(
+            Alternative(nest(path, value), value_place, f"sweep.{name}[{index}]")
+            for index, (value, value_place) in enumerate(self.values(node, path))
+        )
+        backend = path[0] if path[0] in BACKENDS else None
+        return Dimension(name, place, alternatives, {path: place}, False, backend) if alternatives else None
+
+    def _group(self, name: str, node: Node, place: Place) -> Dimension | None:
+        if find(tuple(name.split("."))) is not None or name in STUDY_KEYS:
+            hint = "a list of mappings is a group, and a group's name must not be a known key"
+            self.problems.add(place, f"sweep.{name}: {hint}; write entries like {{{name}: {{…}}}} under another name")
+            return None
+        alternatives: list[Alternative] = []
+        paths: dict[Path, Place] = {}
+        for index, entry in enumerate(node.value):
+            if not entry.is_mapping:
+                if entry.value is not BROKEN:
+                    message = f"sweep.{name}: expected a mapping like the other entries, found {found(entry)}"
+                    self.problems.add(entry.place, message)
+                continue
+            choices = self._entry(entry)
+            for choice in choices:
+                paths.setdefault(choice.path, choice.place)
+            alternatives.extend(self._grid(choices, entry, f"sweep.{name}[{index}]"))
+        return Dimension(name, place, tuple(alternatives), paths, True) if alternatives else None
+
+    def _entry(self, entry: Node) -> list[_Choices]:
+        choices: list[_Choices] = []
+        self._collect(entry, (), choices)
+        for index, choice in enumerate(choices):
+            for earlier in choices[:index]:
+                length = min(len(choice.path), len(earlier.path))
+                if choice.path[:length] == earlier.path[:length]:
+                    self.problems.add(choice.place, f"{'.'.join(choice.path)} is set twice in one entry")
+        return choices
+
+    def _collect(self, node: Node, above: Path, choices: list[_Choices]) -> None:
+        for name, member in node.value.items():
+            place = node.key_places[name]
+            path = self._nested(name, place, above) if above else self.path(name, place)
+            if path is None or member.value is BROKEN:
+                continue
+            key = find(path)
+            if member.is_mapping and key and isinstance(key.key, Section):
+                self._collect(member, path, choices)
+            elif member.is_mapping and not (key and key.inside and looks_like_range(member)) and _open(path):
+                value = self.value(member, path)
+                if value is not BROKEN:
+                    choices.append(_Choices(path, [value], place))
+            else:
+                values = [value for value, _ in self.values(member, path)]
+                if values:
+                    choices.append(_Choices(path, values, place))
+
+    def _nested(self, name: str, place: Place, above: Path) -> Path | None:
+        key = find(above)
+        if key is None or not isinstance(key.key, Section):
+            return None
+        return (*above, name) if self.check.known(name, key.key, above, place) else None
+
+    def _grid(self, choices: list[_Choices], entry: Node, label: str) -> list[Alternative]:
+        if prod(len(choice.values) for choice in choices) > MAX_VALUES:
+            self.problems.add(entry.place, f"{label}: more than {MAX_VALUES} combinations")
+            return []
+        alternatives = []
+        for digits in product(*(range(len(choice.values)) for choice in choices)):
+            values: dict[str, Any] = {}
+            for choice, digit in zip(choices, digits, strict=True):
+                values = deep_merge(values, nest(choice.path, choice.values[digit]))
+            absent = frozenset(b for b in BACKENDS if _repeats(b, choices, digits))
+            alternatives.append(Alternative(values, entry.place, label, absent))
+        return alternatives
+
+
+def _open(path: Path) -> bool:
+    key = find(path)
+    return key is not None and (key.inside or getattr(key.key, "open", False))
+
+
+def _repeats(backend: str, choices: list[_Choices], digits: tuple[int, ...]) -> bool:
+    """Whether a combination differs, for a backend, from an earlier one only by other backends' paths."""
+    pairs = zip(choices, digits, strict=True)
+    return any(digit and choice.path[0] in BACKENDS and choice.path[0] != backend for choice, digit in pairs)

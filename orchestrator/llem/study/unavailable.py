@@ -1,0 +1,84 @@
+"""What a study file may say already and the program cannot do yet: one table. A later issue deletes its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llem.study.model_source import resolve_model
+from llem.study.plan import Plan
+from llem.study.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A key at a value that is not built yet."""
+
+    key: str
+    value: Any
+    message: str
+
+
+def _other(default: Any) -> Callable[[Any], bool]:
+    return lambda value: value != default
+
+
+def _either(*values: Any) -> Callable[[Any], bool]:
+    return lambda value: value in values
+
+
+# Keys of the study (by attribute) and of experiments (by path) → whether a value is one that is not built yet.
+_STUDY: Final[dict[str, Callable[[Any], bool]]] = {
+    "execution.gpus": _other(None),
+    "execution.parallel": _other("off"),
+    "execution.gate": _other(None),
+    "execution.on_complete": _other(None),
+    "execution.skip_preflight": _other(False),
+    "docker.gpu_driver": _other("auto"),
+    "docker.memory_limit": _other(None),
+    "docker.shm_size": _other("8g"),
+    "docker.network": _other("none"),
+}
+_EACH_BACKEND: Final[dict[str, Callable[[Any], bool]]] = {
+    "runners": lambda choice: choice.kind == "docker",
+    "images": lambda choice: bool(choice.model_fields_set),
+}
+_EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
+    "backend": _either("vllm"),
+    "energy.backend": _either("zeus", "codecarbon"),
+    "lora.adapter_id": _other(None),
+    "pytorch.num_processes": _other(1),
+}
+
+
+def unavailable(study: Study, plan: Plan) -> list[Unavailable]:
+    """Everything that this study asks for and that is not built yet; empty where it can be run."""
+    return [*_of_study(study), *_of_experiments(study, plan)]
+
+
+def _of_study(study: Study) -> Iterator[Unavailable]:
+    for key, is_later in _STUDY.items():
+        section, name = key.split(".")
+        value = getattr(getattr(study, section), name)
+        if is_later(value):
+            yield _answer(key, value)
+    for key, is_later in _EACH_BACKEND.items():
+        for backend, choice in getattr(study, key).items():
+            if is_later(choice):
+                yield _answer(f"{key}.{backend}", choice.image or "docker")
+
+
+def _of_experiments(study: Study, plan: Plan) -> Iterator[Unavailable]:
+    for key, is_later in _EXPERIMENT.items():
+        for value in plan.distinct_values(key):
+            if is_later(value):
+                yield _answer(key, value)
+    for model in plan.distinct_values("model"):
+        if resolve_model(model, study.base_folder).kind == "hub":
+            yield _answer("model", model, "models of the Hub; name a local folder or builtin:…")
+
+
+def _answer(key: str, value: Any, what: str | None = None) -> Unavailable:
+    shown = str(value).lower() if isinstance(value, bool) else value
+    return Unavailable(key, value, f"{key}: {shown} is not available yet" + (f" ({what})" if what else ""))
