@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llem.ended import Ended
@@ -16,6 +17,10 @@ _ENDED_ON_REQUEST = frozenset({8, 128 + signal.SIGINT, 128 + signal.SIGKILL, 128
 _ENDED_FROM_OUTSIDE = frozenset({8, 128 + signal.SIGKILL})
 _NEVER_BEGAN = frozenset({126, 127})
 _KIND_OF_CODE = {int(code): kind for kind, code in EXIT_CODE_OF.items() if 2 <= code <= 7}
+
+_NAMES_ITS_EXIT = frozenset(
+    {FailureKind.RUNNER_CRASH, FailureKind.KILLED, FailureKind.CONTAINER_OOM, FailureKind.IMAGE_UNUSABLE}
+)
 
 _WORDS: dict[FailureKind, str] = {
     FailureKind.CONTRACT_MISMATCH: "the runner could not use its order, or is of another version than this llem",
@@ -61,16 +66,27 @@ class Failure:
 
 
 def diagnose(
-    ended: Ended, asked: FailureKind | None, error: ErrorReport | None = None, rejected: str | None = None
+    ended: Ended,
+    asked: FailureKind | None,
+    error: ErrorReport | None = None,
+    rejected: str | None = None,
+    *,
+    asked_words: str | None = None,
 ) -> Failure:
     """The failure of a run that left no usable result.
 
-    `asked` is our own reason where it was we who ended it; `error` its error.json; `rejected` why its result is not
-    used. A subprocess's exit code −N counts as 128 + N.
+    `asked` is our own reason where it was we who ended it, with `asked_words` for people; `error` is its error.json;
+    `rejected` says why its result is not used. A subprocess's exit code −N counts as 128 + N.
     """
     code = None if ended.exit_code is None else ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
     kind = _kind(code, ended, asked)
-    return Failure(kind, _message(kind, code, ended, asked, error, rejected))
+    if asked is not None and kind is asked:
+        # The runner can only say that it was stopped; we know why.
+        return Failure(kind, _sentence(asked_words or _WORDS.get(kind, kind.value), kind))
+    parts = [_what(kind, error), *_details(kind, code, ended, error, rejected)]
+    if asked is not None:
+        parts.append(f"after llem had asked it to stop ({asked_words or asked})")
+    return Failure(kind, _sentence("; ".join(parts), kind))
 
 
 def _kind(code: int | None, ended: Ended, asked: FailureKind | None) -> FailureKind:
@@ -87,26 +103,21 @@ def _kind(code: int | None, ended: Ended, asked: FailureKind | None) -> FailureK
     return _KIND_OF_CODE.get(code, FailureKind.RUNNER_CRASH)
 
 
-def _message(
-    kind: FailureKind,
-    code: int | None,
-    ended: Ended,
-    asked: FailureKind | None,
-    error: ErrorReport | None,
-    rejected: str | None,
-) -> str:
-    parts = [_what(kind, error)]
+def _sentence(what: str, kind: FailureKind) -> str:
+    return f"{what.strip().rstrip('.')}. {_ADVICE.get(kind, '')}".strip()
+
+
+def _details(
+    kind: FailureKind, code: int | None, ended: Ended, error: ErrorReport | None, rejected: str | None
+) -> Iterator[str]:
     if kind is FailureKind.RESULT_INVALID and rejected:
-        parts.append(rejected)
+        yield rejected
     if error is not None:
-        parts.append(f"in phase {error.phase}")
+        yield f"in phase {error.phase}"
     if kind is FailureKind.KILLED and ended.removed:
-        parts.append("its container or process was removed")
-    elif kind in (FailureKind.RUNNER_CRASH, FailureKind.KILLED, FailureKind.CONTAINER_OOM, FailureKind.IMAGE_UNUSABLE):
-        parts.append(_exit_words(code))
-    if asked is not None and kind is not asked:
-        parts.append(f"after llem had asked it to stop ({asked})")
-    return f"{'; '.join(parts)}. {_ADVICE.get(kind, '')}".strip()
+        yield "its container or process was removed"
+    elif kind in _NAMES_ITS_EXIT:
+        yield _exit_words(code)
 
 
 def _what(kind: FailureKind, error: ErrorReport | None) -> str:

@@ -2,7 +2,8 @@
 
 Two checks compare runs: a run's idle power with the median of the others on the same GPUs, over the whole study; and
 the power limits of an experiment's runs. A check that has nothing to compare with is left out; one that could not be
-made because something was not measured is there with `passed` None, and what is unknown is not passed.
+made because something was not measured is there with `passed` None, and what is unknown is not passed. Relative
+values are in percent, as in the runner's checks.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from llem_runner.contract import ExperimentResult
 from llem_runner.contract.result import Check, Level, Quality
 
 LEVELS: tuple[Level, ...] = ("A", "B", "C", "D")
-IDLE_DRIFT_LIMIT = 0.10
+IDLE_DRIFT_PERCENT = 10.0
 CYCLES_NEEDED = 3
-HALF_WIDTH_LIMIT = 0.05
+HALF_WIDTH_PERCENT = 5.0
 WINDOW_NEEDED_S = 30.0
 COUNTER_STEPS_NEEDED = 300
-BOUNDS_LIMIT = 0.01
+BOUNDS_PERCENT = 1.0
 
 
 IdlePower = Mapping[frozenset[str], Sequence[float]]
@@ -65,8 +66,8 @@ def _checks(runs: Sequence[ExperimentResult], energy_per_token: Statistic, study
     enough = None if steps is None else steps >= COUNTER_STEPS_NEEDED
     yield Check(name="counter_steps", passed=enough, value=steps, limit=COUNTER_STEPS_NEEDED)
     width = _widest_bounds(runs)
-    narrow = None if width is None else width <= BOUNDS_LIMIT
-    yield Check(name="bounds_width", passed=narrow, value=width, limit=BOUNDS_LIMIT)
+    narrow = None if width is None else width <= BOUNDS_PERCENT
+    yield Check(name="bounds_width", passed=narrow, value=width, limit=BOUNDS_PERCENT)
 
 
 def _idle_drift(runs: Sequence[ExperimentResult], study_idle: IdlePower) -> Iterator[Check]:
@@ -75,10 +76,10 @@ def _idle_drift(runs: Sequence[ExperimentResult], study_idle: IdlePower) -> Iter
         own_w = run.energy.idle_power_w
         usual_w = _median_of_others(study_idle.get(boards(run), ()), own_w) if own_w else None
         if own_w and usual_w:
-            drifts.append(abs(own_w - usual_w) / usual_w)
+            drifts.append(100 * abs(own_w - usual_w) / usual_w)
     if drifts:
         largest = max(drifts)
-        yield Check(name="idle_drift", passed=largest <= IDLE_DRIFT_LIMIT, value=largest, limit=IDLE_DRIFT_LIMIT)
+        yield Check(name="idle_drift", passed=largest <= IDLE_DRIFT_PERCENT, value=largest, limit=IDLE_DRIFT_PERCENT)
 
 
 def _median_of_others(power_w: Sequence[float], own_w: float) -> float | None:
@@ -100,9 +101,9 @@ def _power_limit(runs: Sequence[ExperimentResult]) -> Check:
 
 def _confidence(energy_per_token: Statistic) -> Check:
     mean, half_width = energy_per_token.mean, energy_per_token.ci95_half_width
-    relative = half_width / mean if mean and half_width is not None else None
-    passed = None if relative is None else relative <= HALF_WIDTH_LIMIT
-    return Check(name="confidence", passed=passed, value=relative, limit=HALF_WIDTH_LIMIT)
+    percent = 100 * half_width / mean if mean and half_width is not None else None
+    passed = None if percent is None else percent <= HALF_WIDTH_PERCENT
+    return Check(name="confidence", passed=passed, value=percent, limit=HALF_WIDTH_PERCENT)
 
 
 def _least_steps(runs: Sequence[ExperimentResult]) -> int | None:
@@ -117,5 +118,5 @@ def _widest_bounds(runs: Sequence[ExperimentResult]) -> float | None:
         energy = run.energy
         if not energy.total_j or energy.lower_j is None or energy.upper_j is None:
             return None
-        widths.append(max(energy.total_j - energy.lower_j, energy.upper_j - energy.total_j) / energy.total_j)
+        widths.append(100 * max(energy.total_j - energy.lower_j, energy.upper_j - energy.total_j) / energy.total_j)
     return max(widths)

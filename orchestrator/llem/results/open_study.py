@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from llem.errors import UsageError
 from llem.results.read import ResultRejected, read_completed
 from llem.results.study_result import RunOutcome, Skipped, StudyRecord, StudyResult, build_study_result
-from llem_runner.contract import ExperimentResult
+from llem_runner.contract.exchange import RESULT_FILE
 from llem_runner.contract.result import ResultWarning
 from llem_runner.contract.strict import Record
 
@@ -76,8 +76,8 @@ def run_folder(root: Path, sequence: int, run_id: str) -> Path:
 def _outcome(root: Path, line: PlanLine, last: dict[str, Any]) -> RunOutcome:
     outcome = RunOutcome(line.run_id, line.experiment_id, "pending", line.swept)
     try:
-        result = _own_result(root, line)
-        return replace(outcome, status="completed", result=result)
+        path = run_folder(root, line.sequence, line.run_id) / RESULT_FILE
+        return replace(outcome, status="completed", result=read_completed(path, line.run_id))
     except ResultRejected as rejected:
         event = last.get("event")
         if event == "run_failed":
@@ -86,16 +86,9 @@ def _outcome(root: Path, line: PlanLine, last: dict[str, Any]) -> RunOutcome:
         if event == "run_interrupted":
             return replace(outcome, status="interrupted")
         if not rejected.missing:
-            message = f"runs/{line.sequence:04d}-{line.run_id}/result.json: {rejected.reason}"
+            message = f"{run_folder(root, line.sequence, line.run_id).name}/{RESULT_FILE}: {rejected.reason}"
             return replace(outcome, status="failed", kind="result_invalid", message=message)
         return outcome
-
-
-def _own_result(root: Path, line: PlanLine) -> ExperimentResult:
-    result = read_completed(run_folder(root, line.sequence, line.run_id) / "result.json")
-    if result.run_id != line.run_id:
-        raise ResultRejected(f"it is the result of run {result.run_id}")
-    return result
 
 
 def _rebuilt(root: Path) -> StudyResult:
@@ -128,7 +121,7 @@ def _as_written(root: Path) -> StudyResult:
     if written is None:
         raise UsageError(f"{root}/study_result.json cannot be used, and there are no plan and journal to rebuild it.")
     found = []
-    for path in sorted((root / "runs").glob("*/result.json")):
+    for path in sorted((root / "runs").glob(f"*/{RESULT_FILE}")):
         try:
             found.append(read_completed(path))
         except ResultRejected:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from llem.results.json_text import NotJson, parse_json, printable
 from llem.results.sanity import implausible
-from llem.results.untrusted import Untrusted, read_untrusted
+from llem.untrusted import Untrusted, read_untrusted
 from llem_runner.contract import CONTRACT_VERSION, ErrorReport, ExperimentResult
 from llem_runner.contract.exchange import ERROR_FILE, OUT, RESULT_FILE
 
@@ -55,13 +55,24 @@ def read_error(run_folder: Path, expected: Expected) -> ErrorReport | None:
         return None
 
 
-def read_completed(path: Path) -> ExperimentResult:
-    """The host's own `runs/<run>/result.json`: if it is there and validates, the run is completed.
+def read_completed(path: Path, run_id: str | None = None) -> ExperimentResult:
+    """The host's own `runs/<run>/result.json`: if it is there, validates, and is of `run_id`, the run is completed.
 
     Raises ResultRejected otherwise. Contract versions do not matter here: results outlive the program that made them.
     """
-    record = _record(path.parent, path.name, MAX_RESULT_BYTES)
-    return _validated(record)
+    result = _validated(_record(path.parent, path.name, MAX_RESULT_BYTES))
+    if run_id is not None and result.run_id != run_id:
+        raise ResultRejected(f"it is the result of run {printable(result.run_id, 80)}, not {run_id}")
+    return result
+
+
+def is_completed(path: Path, run_id: str) -> bool:
+    """Whether run `run_id` is completed: its `result.json` is there and validates."""
+    try:
+        read_completed(path, run_id)
+    except ResultRejected:
+        return False
+    return True
 
 
 def _record(folder: Path, name: str, max_bytes: int) -> dict[str, Any]:

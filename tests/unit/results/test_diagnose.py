@@ -102,6 +102,15 @@ def test_a_crash_after_we_asked_says_that_we_had_asked() -> None:
     assert "after llem had asked it to stop (timeout)" in diagnose(Ended(139), K.TIMEOUT).message
 
 
+def test_our_own_reason_is_given_in_our_own_words() -> None:
+    words = "stopped in phase measure: no sign of life for 300 s"
+    failure = diagnose(Ended(8), K.STALLED, error(K.INTERRUPTED, "SIGTERM"), None, asked_words=words)
+    assert failure.kind is K.STALLED
+    assert failure.message.startswith(f"{words}. ")
+    assert "SIGTERM" not in failure.message
+    assert words in diagnose(Ended(5), K.STALLED, None, None, asked_words=words).message
+
+
 def test_a_strangers_words_cannot_write_to_the_terminal() -> None:
     message = diagnose(Ended(7), None, error(K.INFERENCE, "\x1b[2J\x07\x9bfine\u202e" + "x" * 10_000)).message
     assert "\x1b" not in message

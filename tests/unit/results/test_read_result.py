@@ -10,7 +10,7 @@ import pytest
 from results_factory import EXPERIMENT_ID, NONCE, START_S, result, result_record
 
 from llem.results.complete import HostFacts, complete, write_result
-from llem.results.read import Expected, ResultRejected, read_completed, read_error, read_result
+from llem.results.read import Expected, ResultRejected, is_completed, read_completed, read_error, read_result
 from llem_runner.contract import CONTRACT_VERSION
 from llem_runner.contract.result import Image, ResultWarning
 
@@ -201,6 +201,15 @@ def test_claim_16_only_a_whole_result_makes_a_run_completed(tmp_path: Path) -> N
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ResultRejected, match="torn"):
         read_completed(path)
+    assert not is_completed(path, EXPECTED.run_id)
+
+
+def test_claim_17_a_run_is_completed_by_its_own_result_only(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    assert not is_completed(path, EXPECTED.run_id)
+    write_result(path, result())
+    assert is_completed(path, EXPECTED.run_id)
+    assert not is_completed(path, "another-c1")
 
 
 def test_a_result_outlives_the_contract_of_its_day(tmp_path: Path) -> None:

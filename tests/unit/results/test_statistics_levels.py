@@ -105,7 +105,7 @@ def test_idle_drift_is_judged_against_the_median_of_the_others_on_the_same_board
     drifted = runs[1].model_copy(update={"energy": runs[1].energy.model_copy(update={"idle_power_w": 78.0})})
     found = quality([runs[0], drifted, runs[2]])
     assert found.level == "B"
-    assert check(found, "idle_drift").value == pytest.approx(8 / 70)
+    assert check(found, "idle_drift").value == pytest.approx(100 * 8 / 70)
     elsewhere = result({"energy.devices.0.uuid": "GPU-2222", "energy.idle_power_w": 300.0})
     assert quality(runs, [elsewhere] * 5).level == "A"
 
@@ -117,7 +117,7 @@ def test_the_median_leaves_the_run_itself_out(others_w: list[float], usual_w: fl
     own = result()
     others = [result({"energy.idle_power_w": power_w}) for power_w in others_w]
     found = check(quality([own], others), "idle_drift")
-    assert found.value == pytest.approx(abs(70.0 - usual_w) / usual_w)
+    assert found.value == pytest.approx(100 * abs(70.0 - usual_w) / usual_w)
 
 
 def test_a_single_run_has_nothing_to_compare_its_idle_power_and_its_limit_with() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llem.results.untrusted import Untrusted, open_untrusted, read_untrusted
+from llem.untrusted import Untrusted, open_untrusted, read_untrusted
 
 NAME = "out/result.json"
 CAP = 1000

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,16 @@ def read_untrusted(run_folder: Path, name: str, max_bytes: int) -> bytes:
     if len(content) > max_bytes:
         raise _too_large(name, max_bytes)
     return content
+
+
+def read_piece(run_folder: Path, name: str, offset: int, max_bytes: int) -> bytes:
+    """At most `max_bytes` of `name` from `offset` on; nothing where it is not there yet, or is not to be read."""
+    try:
+        with open_untrusted(run_folder, name, sys.maxsize) as file:
+            file.seek(offset)
+            return file.read(max_bytes)
+    except Untrusted:
+        return b""
 
 
 @contextmanager
