@@ -65,15 +65,18 @@ class PromptEncoder:
         return self._plain(rendered)
 
     def _head(self, text: str) -> str:
-        """The longest head of `text` (to a token boundary, roughly) that is at most `max_input_tokens` tokens."""
+        """The head of `text`, cut at a token's end, that is at most `max_input_tokens` tokens long."""
         limit = self._max_input_tokens
         ids = self._plain(text)
         if len(ids) <= limit:
             return text
-        head = str(self._tokenizer.decode(ids[:limit], clean_up_tokenization_spaces=False))
-        # The cut may fall inside a character (then decoding ends in a replacement character), and a head may tokenise
-        # differently from the same head inside the whole: shorten until it is a true head and fits.
-        while head and (not text.startswith(head) or len(self._plain(head)) > limit):
+        if self._tokenizer.is_fast:
+            encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            head = text[: max(end for _, end in encoded["offset_mapping"][:limit])]
+        else:
+            head = str(self._tokenizer.decode(ids[:limit]))
+        # A token may end inside a character, and a head alone may tokenise differently from the same head in the whole.
+        while head and len(self._plain(head)) > limit:
             head = head[:-1]
         return head
 

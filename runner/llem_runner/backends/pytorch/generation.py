@@ -118,13 +118,14 @@ class Generator:
     def answer(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
         """Answers in the order of `prompts`, `batch_size` at a time."""
         self.longest_input = max([self.longest_input, *(len(prompt) for prompt in prompts)])
-        generation_config = self._generation_config()
+        generation_config = self.generation_config()
         outputs: list[RequestOutput] = []
         for start in range(0, len(prompts), self.batch_size):
             outputs += self._answer_batch(prompts[start : start + self.batch_size], generation_config, on_tokens)
         return outputs
 
-    def _generation_config(self) -> Any:
+    def generation_config(self) -> Any:
+        """What `generate` is given (a transformers `GenerationConfig`): nothing is left to a model's own defaults."""
         settings = dict(self.settings)
         if settings.get("cache_implementation") in STATIC_CACHES:
             settings.setdefault("max_cache_len", self.longest_input + settings["max_new_tokens"])
