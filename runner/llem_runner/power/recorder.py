@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from llem_runner.contract.failures import FailureKind
+from llem_runner.contract.failures import FailureKind, RunFailed
 from llem_runner.power.boards import BoardFacts
 from llem_runner.power.estimate import drained
 from llem_runner.power.outcomes import GpuLost, RecorderFailed
@@ -46,7 +46,8 @@ class Recorder:
         self._path = path
         self._tail_bytes = int(_TAIL_S / period_s + 1) * len(uuids) * _LONGEST_LINE_BYTES
         self._uuids = tuple(uuids)
-        self._stopping = False
+        self._stopped = False
+        self._failure: RunFailed | None = None
 
     @classmethod
     def start(cls, path: Path, uuids: Sequence[str], period_s: float) -> Recorder:
@@ -65,6 +66,11 @@ class Recorder:
             raise
         return recorder
 
+    @property
+    def pid(self) -> int:
+        """The recorder's process id."""
+        return self._process.pid
+
     def __enter__(self) -> Recorder:
         return self
 
@@ -82,8 +88,12 @@ class Recorder:
 
     def check(self) -> None:
         """Raise `GpuLost` or `RecorderFailed` if the recorder ended without being asked to."""
-        if not self.alive() and not self._stopping:
-            self._raise_failure()
+        if self._stopped or self.alive():
+            return
+        if self._failure is None:
+            self._failure = self._why_it_ended()
+            self._close()
+        raise self._failure
 
     def latest(self) -> HeartbeatReading | None:
         """The latest readings; None before the first."""
@@ -111,8 +121,9 @@ class Recorder:
 
     def stop(self) -> None:
         """End the recording in order. Raises `GpuLost` or `RecorderFailed` if it had ended by itself."""
+        if self._stopped:
+            return
         self.check()
-        self._stopping = True
         self._hang_up()
         try:
             self._process.wait(_STOP_TIMEOUT_S)
@@ -121,12 +132,13 @@ class Recorder:
             self.kill()
             return
         if self._process.returncode:
-            self._raise_failure()
+            self.check()
+        self._stopped = True
         self._close()
 
     def kill(self) -> None:
         """End the process at once, whatever it does; what it wrote stays."""
-        self._stopping = True
+        self._stopped = True
         self._process.kill()
         self._process.wait()
         self._close()
@@ -144,16 +156,15 @@ class Recorder:
             return False
         return self._path.read_bytes().count(b"\n") > len(self._uuids)
 
-    def _raise_failure(self) -> None:
+    def _why_it_ended(self) -> RunFailed:
         outcome, message = self._last_word()
-        self._close()
         if outcome == LOST:
-            raise GpuLost(message)
+            return GpuLost(message)
         if outcome == DISK:
-            raise RecorderFailed(message, FailureKind.DISK)
+            return RecorderFailed(message, FailureKind.DISK)
         if outcome == STOPPED:
-            raise RecorderFailed("the power recorder ended before the run did")
-        raise RecorderFailed(message or f"the power recorder ended with exit code {self._process.returncode}")
+            return RecorderFailed("the power recorder ended before the run did")
+        return RecorderFailed(message or f"the power recorder ended with exit code {self._process.returncode}")
 
     def _last_word(self) -> tuple[str, str]:
         """What the process said last; empty where it was killed before it could speak."""
