@@ -16,15 +16,16 @@ from llem.version import __version__
 
 if TYPE_CHECKING:
     from llem.api import load_study, run_experiment, run_study
-    from llem.results import StudyResult, open_study
+    from llem.results.open_study import open_study
+    from llem.results.study_result import StudyResult
     from llem_runner.contract import ExperimentConfig, ExperimentResult
 
 _HOMES = {
     "load_study": "llem.api",
     "run_study": "llem.api",
     "run_experiment": "llem.api",
-    "open_study": "llem.results",
-    "StudyResult": "llem.results",
+    "open_study": "llem.results.open_study",
+    "StudyResult": "llem.results.study_result",
     "ExperimentConfig": "llem_runner.contract",
     "ExperimentResult": "llem_runner.contract",
 }

@@ -8,10 +8,11 @@ from typing import Any
 from llem.errors import LlemError, UsageError
 from llem.execution.observer import Observer
 from llem.execution.start import resume_study, start_study
-from llem.results import StudyResult
-from llem.study import Study, StudyOverrides
+from llem.results.study_result import StudyResult
+from llem.study import Study, StudyOverrides, study_of
 from llem.study import load_study as _load
-from llem.study import study_of
+from llem.study.study import with_overrides
+from llem.study.study_keys import CycleOrder
 from llem_runner.contract import ExperimentConfig, ExperimentResult
 
 
@@ -29,7 +30,7 @@ def run_study(
     *,
     output: str | Path | None = None,
     cycles: int | None = None,
-    order: str | None = None,
+    order: CycleOrder | None = None,
     no_gaps: bool = False,
     observer: Observer | None = None,
 ) -> StudyResult:
@@ -39,11 +40,9 @@ def run_study(
     NotReadyError where nothing could be started.
     """
     watching = observer or Observer()
-    overrides = StudyOverrides(
-        n_cycles=cycles, cycle_order=order, no_gaps=no_gaps, output_folder=Path(output) if output else None
-    )
+    overrides = StudyOverrides(cycles, order, no_gaps, str(output) if output else None)
     if isinstance(study, Study):
-        return start_study(study.with_overrides(overrides), watching).result
+        return start_study(with_overrides(study, overrides), watching).result
     if Path(study).is_dir():
         if overrides != StudyOverrides():
             raise UsageError(f"{study} is a study that began before: its plan cannot be changed any more.")
@@ -61,7 +60,7 @@ def run_experiment(
     if (config is None) == (not keys):
         raise UsageError("run_experiment takes an ExperimentConfig, or experiment keys (model=…), one of the two.")
     experiment = config.model_dump(exclude_defaults=True) if config is not None else keys
-    overrides = StudyOverrides(output_folder=Path(output) if output else None)
+    overrides = StudyOverrides(output_folder=str(output) if output else None)
     study = study_of(experiment, name="experiment", overrides=overrides)
     result = start_study(study, Observer()).result
     if not result.results:

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from llem.results import StudyResult
+    from llem.results.study_result import StudyResult
 
 _PLAIN_WIDTH = 200
 
@@ -27,12 +27,12 @@ def print_study(result: StudyResult, folder: Path) -> None:
     """The table of experiments, what failed, why energy is empty where it is, and where the files are."""
     from rich.table import Table
 
-    from llem.results import summary_table
+    from llem.results.summary import summarise
 
-    summary = summary_table(result)
+    summary = summarise(result)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for position, header in enumerate(summary.headers):
-        table.add_column(header, justify="left" if position < summary.text_columns else "right", overflow="fold")
+    for header in summary.headers:
+        table.add_column(header, overflow="fold")
     for row in summary.rows:
         table.add_row(*row)
     click.echo()

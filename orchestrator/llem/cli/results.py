@@ -13,7 +13,7 @@ import click
 def command(folder: Path, as_json: bool) -> None:
     """Show the results of a study folder, finished or not."""
     from llem.cli.result_table import print_study
-    from llem.results import open_study
+    from llem.results.open_study import open_study
 
     result = open_study(folder)
     if as_json:

@@ -31,7 +31,7 @@ _ORDERS = ["sequential", "interleaved", "shuffled", "reverse", "latin_square"]
 @click.option("-q", "--quiet", is_flag=True, help="No progress: the result only.")
 @click.option("-v", "--verbose", is_flag=True, help="Every phase and warning of every run.")
 @click.pass_context
-def command(ctx: click.Context, study: Path | None, resume: Path | None, **options: Any) -> None:
+def command(ctx: click.Context, /, study: Path | None, resume: Path | None, **options: Any) -> None:
     """Run a study, go on with one (--resume), or run a single experiment (--model).
 
     \b
@@ -85,10 +85,10 @@ def _study(path: Path | None, options: dict[str, Any]) -> Any:
     from llem.study import StudyOverrides, load_study, study_of
 
     overrides = StudyOverrides(
-        n_cycles=options["cycles"],
-        cycle_order=options["order"],
+        cycles=options["cycles"],
+        order=options["order"],
         no_gaps=options["no_gaps"],
-        output_folder=options["output"],
+        output_folder=str(options["output"]) if options["output"] else None,
     )
     experiment_keys = ("backend", "n", "precision", "dataset", "max_input_tokens", "max_output_tokens")
     given = {key: options[key] for key in experiment_keys if options[key] is not None}

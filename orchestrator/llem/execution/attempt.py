@@ -18,18 +18,13 @@ from llem.execution.session import Session
 from llem.execution.watch import Verdict, Watch
 from llem.launch.gpus import gpus_needed
 from llem.launch.protocol import Attempt
-from llem.results import (
-    Expected,
-    Failure,
-    ResultRejected,
-    complete,
-    diagnose,
-    read_error,
-    read_result,
-    save_timeline,
-    write_result,
-)
-from llem_runner.contract import ExchangeFolder, FailureKind
+from llem.results.complete import HostFacts, complete, write_result
+from llem.results.diagnose import diagnose
+from llem.results.read import Expected, ResultRejected, read_error, read_result
+from llem.results.timeline import save_timeline
+from llem_runner.contract import FailureKind
+from llem_runner.contract.exchange import RESULT_FILE
+from llem_runner.contract.result import Image
 
 
 def attempt_run(session: Session, run: PlannedRun, number: int) -> RunEnding:
@@ -107,20 +102,16 @@ def _judge(session: Session, run: PlannedRun, attempt: Attempt, ended: Ended, ve
     rejected: str | None = None
     if ended.exit_code == 0:
         try:
-            result = complete(
-                read_result(attempt.folder, expected),
-                experiment_id=run.experiment_id,
-                cycle=run.cycle,
-                image_name=attempt.image,
-                image_digest=session.images.get(run.experiment.backend),
-            )
+            image = Image(name=attempt.image, digest=session.images.get(run.experiment.backend))
+            facts = HostFacts(run.experiment_id, run.cycle, attempt.number, image)
+            result = complete(read_result(attempt.folder, expected), facts)
             if session.facts.save_timeline:
                 save_timeline(attempt.folder)
-            write_result(attempt.folder / ExchangeFolder(attempt.folder).result.name, result)
+            write_result(attempt.folder / RESULT_FILE, result)
             return RunEnding(run, result=result)
         except ResultRejected as error:
             rejected = str(error)
-    failure: Failure = diagnose(
+    failure = diagnose(
         ended,
         asked=verdict.kind if verdict else None,
         error=read_error(attempt.folder, expected),

@@ -1,4 +1,4 @@
-"""Makes an exchange folder ready for an attempt: `in/` written, a fresh `out/`, what an earlier attempt left set aside."""
+"""Makes an exchange folder ready: `in/` written, a fresh `out/`, and what an earlier attempt left set aside."""
 
 from __future__ import annotations
 

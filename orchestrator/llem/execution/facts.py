@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from llem.errors import NotReadyError
 from llem_runner.contract.strict import Record
 
@@ -26,7 +28,7 @@ class StudyFacts(Record):
     max_consecutive_failures: int
     wall_clock_limit_hours: float | None
     save_timeline: bool
-    prompts: dict[str, str] = {}
+    prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
     skipped: tuple[dict[str, Any], ...] = ()
     warnings: tuple[dict[str, str], ...] = ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-
 from llem.execution.loop import StopReason
 from llem.execution.manifest import Status
 from llem.execution.session import Session
-from llem.results import StudyResult, open_study, write_parquet, write_study_result
+from llem.results.open_study import open_study
+from llem.results.study_result import StudyResult, write_study_result
+from llem.results.tables import write_parquet
 
 _STATUS: dict[StopReason, Status] = {
     "interrupted": "interrupted",
@@ -24,8 +25,8 @@ def finish_study(session: Session, reason: StopReason) -> StudyResult:
     else:
         session.journal.append("study_interrupted", reason=reason)
     folder = session.folder
-    result = open_study(folder.root, rebuild=True)
+    result = open_study(folder.root)
     write_study_result(folder.study_result, result)
-    write_parquet(folder.parquet, result)
+    write_parquet(folder.parquet, result.results)
     session.manifest.update(status=status)
     return result

@@ -6,7 +6,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ class StudyFolder:
         if not folder.plan.is_file() or not folder.journal.is_file():
             raise UsageError(f"{root} is not a study folder: it has no plan.jsonl and journal.jsonl.")
         return folder
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the folder within a `with`. Raises NotReadyError where somebody else does."""
+        self.lock()
+        try:
+            yield
+        finally:
+            self.unlock()
 
     def lock(self) -> None:
         """Own the folder until `unlock` or the end of the process. Raises NotReadyError where somebody else does."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from llem.errors import NotReadyError
 from llem.study import Plan
@@ -24,7 +24,7 @@ class PlannedRun(Record):
     cycle: int
     gap_seconds: float = 0.0
     experiment: ExperimentConfig
-    swept: dict[str, Any] = {}
+    swept: dict[str, Any] = Field(default_factory=dict)
 
 
 def planned_runs(plan: Plan) -> Iterator[PlannedRun]:

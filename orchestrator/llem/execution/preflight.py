@@ -90,7 +90,7 @@ def _check_model(config: ExperimentConfig, base_folder: Path) -> None:
 def _model_path(model: str, base_folder: Path, notice: Callable[[str], None]) -> str:
     source = resolve_model(model, base_folder)
     if source.kind == "builtin":
-        return prepare_builtin(source.name, notice)
+        return prepare_builtin(model, notice)
     if source.path is None:
         raise NotReadyError(f"model {model}: models from a hub are not available yet. Use a local folder or builtin:.")
     return str(source.path)

@@ -1,4 +1,4 @@
-"""Turns the bytes of `out/events.jsonl` into events as they arrive. The bytes are a stranger's: bad lines are dropped."""
+"""Turns bytes of `out/events.jsonl` into events as they arrive. They are a stranger's: bad lines are dropped."""
 
 from __future__ import annotations
 

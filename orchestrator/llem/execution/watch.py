@@ -61,7 +61,7 @@ class Watch:
         if limits.run_s is not None and now_s - self._started_s > limits.run_s:
             return Verdict(
                 FailureKind.TIMEOUT,
-                f"stopped in phase {self._phase}: the run took longer than execution.timeout_seconds ({limits.run_s:g} s)",
+                f"stopped in phase {self._phase}: it took longer than execution.timeout_seconds ({limits.run_s:g} s)",
             )
         if self._phase == "load":
             if now_s - self._phase_s > limits.load_s:

@@ -18,7 +18,6 @@ from pathlib import Path
 import psutil
 
 import llem_runner
-
 from llem.ended import Ended
 from llem.errors import NotReadyError
 from llem.launch.gpus import Gpu, list_gpus
@@ -64,7 +63,7 @@ class LocalLauncher:
                     f"Backend {backend} cannot run here: {' and '.join(missing)} not installed in {sys.prefix}. "
                     f"Install it with: pip install 'llem[{backend}]'"
                 )
-        return {backend: None for backend in backends}
+        return dict.fromkeys(backends)
 
     def start(self, attempt: Attempt, place: Place) -> str:
         """Write the allocation and start the runner in a session (and so a process group) of its own."""

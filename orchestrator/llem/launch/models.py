@@ -39,8 +39,8 @@ def check_model_folder(path: Path, trust_remote_code: bool) -> None:
         raise UsageError(f"model {path}: config.json holds no mapping.")
     if config.get("auto_map") and not trust_remote_code and config.get("model_type") not in _model_types():
         raise UsageError(
-            f"model {path} brings Python code of its own (auto_map in config.json), and the installed transformers does "
-            f"not know model type {config.get('model_type')!r}. If you trust that code, set trust_remote_code: true."
+            f"model {path} brings Python code of its own (auto_map in config.json), and the installed transformers "
+            f"does not know model type {config.get('model_type')!r}. If you trust it, set trust_remote_code: true."
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from llem.study.keys import LATER_BACKENDS, Each, Key, Later, Leaf, Path, Section, suggest
+from llem.study.keys import LATER_BACKENDS, Each, Key, Later, Leaf, Path, Section, find, suggest
 from llem.study.model_source import BUILTIN_MODELS, BUILTIN_PREFIX
 from llem.study.nodes import BROKEN, Node
 from llem.study.problems import Place, Problems, nearest, shown
@@ -57,6 +57,11 @@ class Checker:
         key = section.children.get(name)
         dotted = ".".join((*path, name))
         if key is None:
+            if find((*path, *name.split("."))) is not None:
+                self.problems.add(
+                    place, f"unknown key {shown(name)}: dotted paths are for sweep only, nest the keys here"
+                )
+                return None
             where = f" in {'.'.join(path)}" if path else ""
             self.problems.add(place, f"unknown key {shown(name)}{where}", suggest(name, section.children, *also))
             return None

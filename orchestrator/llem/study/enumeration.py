@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from llem.study.expansion import Block, Expansion
@@ -112,32 +113,42 @@ class _Checks:
     """The rules for one backend's experiments of one block; those that nothing swept touches are judged once."""
 
     def __init__(self, block: Block, backend: str, first: Mapping[str, Any]) -> None:
-        varying: set[Path] = block.varying_paths(backend)
+        varying = block.varying_paths(backend)
         if ("decoder", "preset") in varying:
             varying.add(("decoder",))
-        self._missing = _Split(BOUND_REQUIREMENTS, backend, varying, first)
-        self._broken = _Split(BOUND_RULES, backend, varying, first)
+        self._requirements = _Split(BOUND_REQUIREMENTS, backend, frozenset(varying), first)
+        self._rules = _Split(BOUND_RULES, backend, frozenset(varying), first)
 
     def missing(self, written: Mapping[str, Any]) -> BoundRule | None:
         """The first requirement that an experiment does not meet."""
-        index = self._broken_in(self._missing, written)
+        index = self._requirements.first_broken(written)
         return None if index is None else BOUND_REQUIREMENTS[index]
 
     def broken(self, written: Mapping[str, Any]) -> int | None:
         """Index of the first rule that an experiment breaks."""
-        return self._broken_in(self._broken, written)
-
-    @staticmethod
-    def _broken_in(split: _Split, written: Mapping[str, Any]) -> int | None:
-        for index, rule in split.varying:
-            if rule.broken_by(written):
-                return index if split.always is None else min(index, split.always)
-        return split.always
+        return self._rules.first_broken(written)
 
 
 class _Split:
-    def __init__(self, rules: Sequence[BoundRule], backend: str, varying: set[Path], first: Mapping[str, Any]) -> None:
-        concerned = [(i, rule) for i, rule in enumerate(rules) if rule.backend in (None, backend)]
-        self.varying = [(i, rule) for i, rule in concerned if rule.may_vary_with(varying)]
-        constant = [(i, rule) for i, rule in concerned if not rule.may_vary_with(varying)]
-        self.always = next((i for i, rule in constant if rule.broken_by(first)), None)
+    def __init__(
+        self, rules: tuple[BoundRule, ...], backend: str, varying: frozenset[Path], first: Mapping[str, Any]
+    ) -> None:
+        self._varying, constant = _split(rules, backend, varying)
+        self._always = next((index for index, rule in constant if rule.broken_by(first)), None)
+
+    def first_broken(self, written: Mapping[str, Any]) -> int | None:
+        for index, rule in self._varying:
+            if rule.broken_by(written):
+                return index if self._always is None else min(index, self._always)
+        return self._always
+
+
+_Numbered = tuple[tuple[int, BoundRule], ...]
+
+
+@lru_cache(maxsize=256)
+def _split(rules: tuple[BoundRule, ...], backend: str, varying: frozenset[Path]) -> tuple[_Numbered, _Numbered]:
+    """The rules that concern a backend, numbered: those that the varying paths can touch, and the others."""
+    concerned = tuple((i, rule) for i, rule in enumerate(rules) if rule.backend in (None, backend))
+    touched = tuple(pair for pair in concerned if pair[1].may_vary_with(varying))
+    return touched, tuple(pair for pair in concerned if pair not in touched)

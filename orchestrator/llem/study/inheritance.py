@@ -11,12 +11,12 @@ from llem.study.backends import pop_backends
 from llem.study.check import Checker, Written
 from llem.study.keys import EXPERIMENT
 from llem.study.merge import deep_merge
-from llem.study.model_source import absolute, is_model_path
+from llem.study.model_source import absolute, is_path
 from llem.study.nodes import BROKEN, Node, compose
 from llem.study.problems import Place, Problems
 from llem.study.study_keys import STUDY_KEYS
 
-DATASET_SUFFIXES = (".jsonl", ".csv", ".parquet", ".txt")
+_DATASET_SUFFIXES = (".jsonl", ".csv", ".parquet", ".txt")
 
 
 def shared_keys(root: Node, folder: Path, problems: Problems) -> Written:
@@ -80,13 +80,17 @@ def _rebased(values: Mapping[str, Any], folder: Path, study_folder: Path) -> dic
     """Input paths written in a base, as seen from the study's file."""
     rebased = dict(values)
     model, dataset, lora = values.get("model"), values.get("dataset"), values.get("lora")
-    if isinstance(model, str) and is_model_path(model, folder):
+    if isinstance(model, str) and is_path(model, folder):
         rebased["model"] = _seen_from(study_folder, folder, model)
-    if isinstance(dataset, str) and dataset.endswith(DATASET_SUFFIXES):
+    if isinstance(dataset, str) and (is_path(dataset, folder) or _is_data_file(dataset)):
         rebased["dataset"] = _seen_from(study_folder, folder, dataset)
     if isinstance(lora, dict) and isinstance(lora.get("adapter_path"), str):
         rebased["lora"] = {**lora, "adapter_path": _seen_from(study_folder, folder, lora["adapter_path"])}
     return rebased
+
+
+def _is_data_file(dataset: str) -> bool:
+    return dataset.lower().endswith(_DATASET_SUFFIXES)
 
 
 def _seen_from(study_folder: Path, folder: Path, path: str) -> str:

@@ -22,11 +22,11 @@ class ModelSource:
     path: Path | None = None
 
 
-def is_model_path(model: str, folder: Path) -> bool:
-    """Whether a model's name is a path: it begins like one, or lies in `folder`."""
-    if model.startswith(BUILTIN_PREFIX):
+def is_path(name: str, folder: Path) -> bool:
+    """Whether the name of a model or a dataset is a path: it begins like one, or lies in `folder`."""
+    if name.startswith(BUILTIN_PREFIX):
         return False
-    return model in (".", "..") or model.startswith(_PATH_BEGINS) or _exists(folder / model)
+    return name in (".", "..") or name.startswith(_PATH_BEGINS) or _exists(folder / name)
 
 
 def resolve_model(model: str, base_folder: Path) -> ModelSource:
@@ -36,7 +36,7 @@ def resolve_model(model: str, base_folder: Path) -> ModelSource:
     """
     if model.startswith(BUILTIN_PREFIX):
         return ModelSource("builtin", model.removeprefix(BUILTIN_PREFIX))
-    if not is_model_path(model, base_folder):
+    if not is_path(model, base_folder):
         return ModelSource("hub", model)
     path = absolute(model, base_folder)
     if not path.is_dir():

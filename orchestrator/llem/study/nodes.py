@@ -6,11 +6,13 @@ duplicate keys and expands aliases without counting them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import yaml
 
+from llem.errors import UsageError
 from llem.study.problems import Place, Problems, shown
 from llem.study.scalars import BadScalar, plain_scalar
 from llem.study.yaml_text import readable_text
@@ -77,7 +79,7 @@ class Node:
 
 
 def node_of(value: Any, file: str) -> Node:
-    """A Python value (from flags or the API) as a node; its place is `file` as a whole."""
+    """A Python value (from flags or the API) as a node; its place is `file` as a whole. Raises UsageError."""
     place = Place(file)
     if isinstance(value, Mapping):
         node = Node({str(key): node_of(item, file) for key, item in value.items()}, place)
@@ -85,7 +87,16 @@ def node_of(value: Any, file: str) -> Node:
         return node
     if isinstance(value, list | tuple):
         return Node([node_of(item, file) for item in value], place)
+    if not isinstance(value, str | bool | int | float | None) or not _can_be_written(value):
+        raise UsageError(f"{file}: {value!r} of type {type(value).__name__} cannot stand in a study")
     return Node(value, place, str(value))
+
+
+def _can_be_written(value: Any) -> bool:
+    """Whether a scalar survives JSON in UTF-8: no lone surrogates, no NaN, no infinity."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not (isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value))
 
 
 def compose(raw: str | bytes, file: str, problems: Problems) -> Node | None:
@@ -101,6 +112,9 @@ def compose(raw: str | bytes, file: str, problems: Problems) -> Node | None:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
         problems.add(place, _syntax_message(text, error, place))
+        return None
+    except yaml.YAMLError as error:
+        problems.add(Place(file, 1, 1), f"YAML: {error}")
         return None
 
 
@@ -186,6 +200,9 @@ class _Composer:
             raise self._refuse(parent.place, f"more than {MAX_NODES} values when written out")
 
     def _scalar(self, event: Any, place: Place) -> Node:
+        if not event.value.isascii() and not _can_be_written(event.value):
+            self._problems.add(place, "half of a surrogate pair is no character")
+            return Node(BROKEN, place, "")
         if not event.implicit[0]:  # quoted, a block, or tagged
             return Node(event.value if event.tag is None else BROKEN, place, event.value)
         try:

@@ -232,13 +232,12 @@ _NOTES_SHOWN = 20
 
 def make_plan(study: Study) -> Plan:
     """The plan of a study. Raises StudyFileError where no experiment is left, or one is not whole."""
-    plan = Plan(study, enumerate_experiments(study.expansion, study.file))
-    if len(plan.runs) > MAX_RUNS:
-        message = (
-            f"{len(plan.experiments)} experiments × {study.execution.n_cycles} cycles are more than {MAX_RUNS} runs"
-        )
+    enumeration = enumerate_experiments(study.expansion, study.file)
+    count, cycles = len(enumeration.ids), study.execution.n_cycles
+    if count * cycles > MAX_RUNS:
+        message = f"{count} experiments in {cycles} cycles are more than {MAX_RUNS} runs"
         raise StudyFileError([Problem(*Place(study.file), message)])
-    return plan
+    return Plan(study, enumeration)
 
 
 def _value(written: Mapping[str, Any], path: Path) -> Any:

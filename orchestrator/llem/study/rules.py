@@ -8,7 +8,7 @@ written, else None. A rule that reads a backend's section concerns that backend'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +37,10 @@ _LORA = ("lora.adapter_id", "lora.adapter_path", "lora.merge_weights")
 _ATTENTION, _LOOKUP = "pytorch.attn_implementation", "pytorch.prompt_lookup_num_tokens"
 
 
+def _says_anything(section: dict[str, Any] | None) -> bool:
+    return section is not None and any(value is not None for value in section.values())
+
+
 def _flash(attention: str | None) -> bool:
     return attention is not None and attention.startswith("flash_attention")
 
@@ -53,7 +57,7 @@ RULES: Final = (
     Rule("flash_attention_in_fp32", (_ATTENTION, "precision"), lambda attention, precision: _flash(attention) and precision == "fp32", "{0} computes in fp16 or bf16, precision is fp32"),
     Rule("flash_attention_on_cpu", (_ATTENTION, "device"), lambda attention, device: _flash(attention) and device == "cpu", "{0} needs a GPU, device is cpu"),
     Rule("beams_with_sampling", ("pytorch.num_beams", "decoder.do_sample"), lambda beams, sample: beams > 1 and sample, "beam search (num_beams {0}) does not sample"),
-    Rule("beam_search_with_sampling", ("vllm.beam_search", "decoder.do_sample"), lambda search, sample: search and sample, "beam search does not sample"),
+    Rule("beam_search_with_sampling", ("vllm.beam_search", "decoder.do_sample"), lambda search, sample: _says_anything(search) and sample, "beam search does not sample"),
     Rule("static_cache_with_beams", ("pytorch.cache_implementation", "pytorch.num_beams"), lambda cache, beams: cache in ("static", "offloaded_static") and beams > 1, "a {0} cache cannot follow {1} beams"),
     Rule("cache_without_use_cache", ("pytorch.cache_implementation", "pytorch.use_cache"), lambda cache, use: cache and not use, "cache_implementation {0} needs use_cache: true"),
     Rule("lookup_with_beams", (_LOOKUP, "pytorch.num_beams"), lambda lookup, beams: lookup and beams > 1, "prompt lookup does not work with {1} beams"),
@@ -83,10 +87,10 @@ REQUIREMENTS: Final = (
 
 
 def _lacks(dataset: Any, name: str) -> bool:
-    return isinstance(dataset, dict) and any(v is not None for v in dataset.values()) and dataset.get(name) is None
+    return isinstance(dataset, dict) and _says_anything(dataset) and dataset.get(name) is None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BoundRule:
     """A rule with its paths looked up: (path, default) of each value that it reads."""
 
@@ -110,7 +114,7 @@ class BoundRule:
         """Why the experiment is skipped."""
         return self.rule.reason.format(*self.values(written))
 
-    def may_vary_with(self, paths: set[Path]) -> bool:
+    def may_vary_with(self, paths: Collection[Path]) -> bool:
         """Whether one of these paths can change what the rule sees."""
         return any(path[: len(read)] == read[: len(path)] for path in paths for read, _ in self.reads)
 

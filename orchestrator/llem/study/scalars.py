@@ -7,7 +7,9 @@ base 60 and 8; a date is no value of ours.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"}
@@ -33,6 +35,26 @@ def plain_scalar(text: str) -> str | bool | int | float | None:
     if text in _FALSE:
         return False
     return _number_or_text(text) if text[0] in "+-.0123456789" else text
+
+
+def written_as_yaml(value: Any) -> str:
+    """A value of mappings, lists and scalars as a YAML file that this room reads back as the same."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's own, but for text that it would leave bare and we would read as a number: `1e-3`."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    try:
+        style = None if plain_scalar(text) == text else '"'
+    except BadScalar:
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _number_or_text(text: str) -> str | int | float:

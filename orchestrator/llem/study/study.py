@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
-
 from llem.errors import UsageError
 from llem.study.blocks import build_expansion
 from llem.study.check import Checker
@@ -17,6 +15,7 @@ from llem.study.expansion import Block, Expansion
 from llem.study.inheritance import shared_keys
 from llem.study.nodes import Node, compose, node_of
 from llem.study.problems import Place, Problems, TooManyProblems
+from llem.study.scalars import written_as_yaml
 from llem.study.study_keys import (
     STUDY,
     STUDY_KEYS,
@@ -112,13 +111,13 @@ def study_of(
     base_folder: Path = Path(),
 ) -> Study:
     """A study of one experiment from nested values (flags, the API). Raises StudyFileError as for a file."""
-    content = {"name": name, **experiment, **({"execution": dict(execution)} if execution else {})}
+    content = {"name": name, **experiment, **({"execution": execution} if execution else {})}
+    root = node_of(content, COMMAND_LINE)
     problems = Problems()
     try:
-        study = _study_of_root(node_of(content, COMMAND_LINE), None, base_folder, problems)
+        study = _study_of_root(root, None, base_folder, problems)
         if not problems and study is not None:
-            text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-            return with_overrides(replace(study, text=text), overrides)
+            return with_overrides(replace(study, text=written_as_yaml(root.plain())), overrides)
     except TooManyProblems:
         pass
     raise problems.error()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from llem.study.keys import BACKENDS, LATER_BACKENDS, OFF, Each, Key, Later, Section, section_of
 from llem_runner.contract.strict import Flag, Frozen, Number, Text, Whole
@@ -43,6 +43,11 @@ def _off(value: Any) -> Any:
     return "off" if value is False else value
 
 
+def _listed(value: Any) -> Any:
+    # A strict tuple takes no list, and YAML has nothing else.
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _runner(value: str) -> str:
     kind, colon, image = value.partition(":")
     if value not in ("local", "docker", "auto") and not (kind == "docker" and colon and image.strip()):
@@ -52,6 +57,8 @@ def _runner(value: str) -> str:
 
 Size = Annotated[Text, AfterValidator(_size)]
 RunnerText = Annotated[Text, AfterValidator(_runner)]
+
+GpuList = Annotated[tuple[Annotated[Whole, Field(ge=0)] | Text, ...], BeforeValidator(_listed), Field(min_length=1)]
 
 
 class GateSettings(Frozen):
@@ -76,18 +83,13 @@ class ExecutionSettings(Frozen):
     """Longest silence without a sign of life."""
     max_consecutive_failures: AtLeastOne = 10
     wall_clock_limit_hours: Positive | None = None
-    gpus: Annotated[tuple[Annotated[Whole, Field(ge=0)] | Text, ...], Field(min_length=1)] | None = None
+    gpus: GpuList | None = None
     """Indices or UUIDs of the GPUs that the study may use."""
     parallel: Annotated[Literal["off", "gpus"], BeforeValidator(_off)] = "off"
     gate: Annotated[GateSettings | None, OFF] = None
     on_complete: Text | None = None
     """A command."""
     skip_preflight: Flag = False
-
-    @field_validator("gpus", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
 
 
 class RunnerChoice(Frozen):
