@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from llem.results.json_text import printable
 from llem.results.statistics import Statistic, statistic
 from llem.results.study_result import ENERGY_PER_TOKEN, ExperimentSummary, StudyResult
 from llem_runner.contract import ExperimentResult
@@ -102,9 +103,11 @@ def _notes(study: StudyResult) -> Iterable[str]:
 
 
 def _why_empty(result: ExperimentResult) -> Sequence[str]:
-    said = [warning.message.rstrip(".") for warning in result.warnings if warning.code.startswith("energy")]
+    said = [printable(each.message, 300).rstrip(".") for each in result.warnings if each.code.startswith("energy")]
     if said:
         return said
     if result.energy.total_j is not None:
         return ["no output token was produced"]
-    return [f"no meter read a GPU (energy.source {result.energy.source}, computed on {result.device.used})"]
+    return [
+        f"no meter read a GPU (energy.source {result.energy.source}, computed on {printable(result.device.used, 40)})"
+    ]

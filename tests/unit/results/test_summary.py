@@ -50,6 +50,11 @@ def test_claim_2_without_gpu_its_energy_is_empty_with_the_reason_and_the_hosts_s
     assert found.notes == ("GPU energy is empty in 2 of 2 runs: No GPU was allocated",)
 
 
+def test_a_strangers_warning_cannot_write_to_the_terminal() -> None:
+    (note,) = table([0.0], {**NO_GPU, "warnings": [{"code": "energy_refused", "message": "\x1b[2Jgone"}]}).notes
+    assert note == "GPU energy is empty in 1 of 1 runs:  [2Jgone"
+
+
 def test_without_a_warning_the_reason_is_what_the_result_says_of_meter_and_device() -> None:
     (note,) = table([0.0], NO_GPU).notes
     assert "no meter read a GPU (energy.source none, computed on cpu)" in note
