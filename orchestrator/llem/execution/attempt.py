@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from llem.ended import Ended
@@ -92,7 +93,9 @@ def _launch_and_follow(session: Session, run: PlannedRun, attempt: Attempt) -> t
         lambda event: session.observer.run_event(run, event),
     )
     session.launcher.collect(handle)
-    record.ended(ended, verdict, time.time()).write()
+    # On a full disk the result itself is more important than the record of how it came.
+    with suppress(OSError):
+        record.ended(ended, verdict, time.time()).write()
     return ended, verdict
 
 
@@ -116,9 +119,9 @@ def _judge(session: Session, run: PlannedRun, attempt: Attempt, ended: Ended, ve
         asked=verdict.kind if verdict else None,
         error=read_error(attempt.folder, expected),
         rejected=rejected,
+        asked_words=verdict.message if verdict else None,
     )
-    words = f"{verdict.message}. {failure.message}" if verdict else failure.message
-    return _failed(run, failure.kind, words)
+    return _failed(run, failure.kind, failure.message)
 
 
 def _failed(run: PlannedRun, kind: FailureKind, message: str) -> RunEnding:

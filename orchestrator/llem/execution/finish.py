@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llem.errors import NotReadyError
 from llem.execution.loop import StopReason
 from llem.execution.manifest import Status
 from llem.execution.session import Session
@@ -26,7 +27,13 @@ def finish_study(session: Session, reason: StopReason) -> StudyResult:
         session.journal.append("study_interrupted", reason=reason)
     folder = session.folder
     result = open_study(folder.root)
-    write_study_result(folder.study_result, result)
-    write_parquet(folder.parquet, result.results)
+    try:
+        write_study_result(folder.study_result, result)
+        write_parquet(folder.parquet, result.results)
+    except OSError as error:
+        raise NotReadyError(
+            f"{folder.root}: the summary of the study could not be written ({error.strerror}). The results of all runs "
+            f"are whole; make room, then: llem run --resume {folder.root}"
+        ) from error
     session.manifest.update(status=status)
     return result

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from llem.execution.facts import StudyFacts
 from llem.execution.folder import MANIFEST_SCHEMA_VERSION, write_json
@@ -40,23 +41,19 @@ class Manifest:
         self.status = status or self.status
         self.run_in_hand = run_in_hand
         self.counts = replace(self.counts, **counts)
-        counted = self.counts
-        write_json(
-            self.path,
-            {
-                "schema_version": MANIFEST_SCHEMA_VERSION,
-                "version": self.facts.version,
-                "study_name": self.facts.name,
-                "study_uid": self.facts.study_uid,
-                "study_design_hash": self.facts.design_hash,
-                "status": self.status,
-                "run_in_hand": self.run_in_hand,
-                "runs": {
-                    "total": counted.total,
-                    "completed": counted.completed,
-                    "failed": counted.failed,
-                    "interrupted": counted.interrupted,
-                },
-                "updated_unix_s": self.now(),
-            },
-        )
+        # It is a courtesy: on a full disk the journal, written just before, is what stops the study.
+        with suppress(OSError):
+            write_json(self.path, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "schema_version": MANIFEST_SCHEMA_VERSION,
+            "version": self.facts.version,
+            "study_name": self.facts.name,
+            "study_uid": self.facts.study_uid,
+            "study_design_hash": self.facts.design_hash,
+            "status": self.status,
+            "run_in_hand": self.run_in_hand,
+            "runs": asdict(self.counts),
+            "updated_unix_s": self.now(),
+        }

@@ -14,7 +14,7 @@ from llem.execution.journal import Journal, JournalUnwritable, read_journal
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB. Needs root; in CI that is a given, elsewhere the test says so by failing loudly there."""
+    """A file system of 64 KiB; making one needs root, which CI has."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)

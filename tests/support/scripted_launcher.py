@@ -1,0 +1,86 @@
+"""A launcher whose runs are played, not executed: for what real runs cannot be made to do on demand.
+
+The loop, the journal, the folders and the reading of results around it are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from results_factory import result_record
+
+from llem.ended import Ended
+from llem.launch.protocol import Attempt, Place, Poll
+
+Script = Callable[[Attempt], Ended]
+
+
+def valid_result(attempt: Attempt, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A result that `attempt` could have written."""
+    own = {"run_id": attempt.run_id, "attempt": attempt.number, "nonce": attempt.nonce}
+    return result_record({**own, **(changes or {})})
+
+
+def write_out(attempt: Attempt, name: str, content: str | Mapping[str, Any]) -> None:
+    """Write a file of the attempt's `out/`."""
+    text = content if isinstance(content, str) else json.dumps(content)
+    (attempt.folder / "out" / name).write_text(text)
+
+
+def completes(attempt: Attempt) -> Ended:
+    """The run goes well."""
+    write_out(attempt, "events.jsonl", '{"t": 1.0, "event": "phase", "name": "measure"}\n')
+    write_out(attempt, "result.json", valid_result(attempt))
+    return Ended(0)
+
+
+def exits(code: int) -> Script:
+    """The run ends with `code` and leaves nothing."""
+    return lambda attempt: Ended(code)
+
+
+@dataclass
+class ScriptedLauncher:
+    """Plays `script` for every run, or the one that `by_run` has for its run id."""
+
+    script: Script = completes
+    by_run: dict[str, Script] = field(default_factory=dict)
+    started: list[tuple[str, int]] = field(default_factory=list)
+    """(run id, attempt) in the order of their starts."""
+    name: str = "scripted"
+    gpus: tuple[str, ...] = ()
+    _ends: dict[str, Ended] = field(default_factory=dict)
+    _folders: dict[str, Path] = field(default_factory=dict)
+
+    def capacity(self) -> list[Place]:
+        return [Place("localhost", "a GPU" if self.gpus else None, self.gpus)]
+
+    def prepare(self, backends: Sequence[str], images: Mapping[str, str]) -> dict[str, str | None]:
+        return dict.fromkeys(backends)
+
+    def start(self, attempt: Attempt, place: Place) -> str:
+        self.started.append((attempt.run_id, attempt.number))
+        self._folders[attempt.handle] = attempt.folder
+        self._ends[attempt.handle] = self.by_run.get(attempt.run_id, self.script)(attempt)
+        return attempt.handle
+
+    def find(self, attempt: Attempt) -> str | None:
+        return None
+
+    def poll(self, handle: str, offset: int) -> Poll:
+        events = self._folders[handle] / "out" / "events.jsonl"
+        data = events.read_bytes()[offset:] if events.is_file() else b""
+        return Poll(data, self._ends[handle])
+
+    def collect(self, handle: str) -> None:
+        """Nothing to fetch."""
+
+    def stop(self, handle: str, grace_s: float) -> Ended:
+        return self._ends[handle]
+
+    def close(self) -> None:
+        """Nothing runs."""
