@@ -67,6 +67,7 @@ class Estimator:
         self._breaks = find_breaks(series)
         self._steps = find_steps(series)
         self._times = StepTimes(self._steps)
+        self._power_updates = chosen_power(series, facts)
 
     def energy(self, start_s: float, end_s: float) -> SpanEnergy:
         """Energy between two moments of the recording's clock. Never raises: what cannot be known is a refusal."""
@@ -85,8 +86,11 @@ class Estimator:
 
     def _by_counter(self, start_s: float, end_s: float) -> SpanEnergy:
         lag = self._facts.counter_lag_ms
+        # The bounds use one step more than the span and its lag: that one has to be sound as well.
+        beyond = self._steps.first_surely_from(end_s + lag.high / 1000)
+        used_until_s = self._steps.latest_s[beyond] if beyond < len(self._steps) else math.inf
         for broken in self._breaks:
-            if broken.start_s <= end_s + lag.high / 1000 and broken.end_s >= start_s:
+            if broken.start_s <= used_until_s and broken.end_s >= start_s:
                 return self._refuse(start_s, end_s, broken.reason, gpu_lost=True)
         try:
             bounds = counter_bounds(self._steps, start_s, end_s, lag)
@@ -122,7 +126,7 @@ class Estimator:
 
     def _power(self, start_s: float, end_s: float) -> PowerEstimate | str:
         """The span by its power readings, or why they do not give it."""
-        chosen = chosen_power(self._series, self._facts)
+        chosen = self._power_updates
         if chosen is None:
             return "this device has neither an energy counter nor power readings"
         integrate = instant_energy if chosen.method == "power" else average_energy
