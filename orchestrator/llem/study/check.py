@@ -63,7 +63,8 @@ class Checker:
                 )
                 return None
             where = f" in {'.'.join(path)}" if path else ""
-            self.problems.add(place, f"unknown key {shown(name)}{where}", suggest(name, section.children, *also))
+            near = suggest(name, section.children, *also) if self.problems.few else None
+            self.problems.add(place, f"unknown key {shown(name)}{where}", near)
             return None
         if isinstance(key, Later):
             self.problems.add(place, f"{dotted}: {LATER}")
@@ -108,7 +109,7 @@ class Checker:
         written = self.mapping(node, key, path)
         if places is not None:
             places.update(written.places)
-        missing = [name for name in key.required if written.values.get(name) is None and name not in node.value]
+        missing = [name for name in key.required if name not in node.value or node.value[name].value is None]
         if self._complete and missing:
             self.problems.add(node.place, f"{'.'.join(path)}: {', '.join(missing)} is missing")
         return written.values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -151,13 +152,22 @@ def suggest(name: str, siblings: Mapping[str, Any], *more: str) -> str | None:
     beside = nearest(name, (*siblings, *more))
     if beside:
         return beside
-    elsewhere = {path[-1]: ".".join(path) for path in all_paths() if len(path) > 1}
+    elsewhere = _paths_by_name()
     near = nearest(name, elsewhere)
     return elsewhere[near] if near else None
 
 
 def suggest_path(dotted: str) -> str | None:
     """The known dotted path nearest to an unknown one."""
-    paths = {".".join(path): path for path in all_paths()}
-    near = nearest(dotted, paths)
-    return near or suggest(dotted.rsplit(".", 1)[-1], {})
+    return nearest(dotted, _dotted_paths()) or suggest(dotted.rsplit(".", 1)[-1], {})
+
+
+@cache
+def _dotted_paths() -> tuple[str, ...]:
+    return tuple(".".join(path) for path in all_paths())
+
+
+@cache
+def _paths_by_name() -> dict[str, str]:
+    """Last name of a nested key → its dotted path."""
+    return {dotted.rsplit(".", 1)[-1]: dotted for dotted in _dotted_paths() if "." in dotted}

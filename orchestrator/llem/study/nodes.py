@@ -25,6 +25,7 @@ except ImportError:  # PyYAML without libyaml: the same events, ten times slower
 MAX_ALIASES = 10_000
 MAX_NODES = 2_000_000
 MAX_DEPTH = 64
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
 class _Broken:
@@ -123,6 +124,8 @@ def _syntax_message(text: str, error: yaml.MarkedYAMLError, place: Place) -> str
     line = lines[place.line - 1] if place.line <= len(lines) else ""
     if line[: place.column].strip(" ") == "\t" or line[: place.column].endswith("\t"):
         return "YAML: a tab cannot indent a line: use spaces"
+    if error.problem and "nesting depth" in error.problem:
+        return TOO_DEEP
     context = f" {error.context}" if error.context else ""
     return f"YAML: {error.problem or 'cannot be read'}{context}"
 
@@ -164,7 +167,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self._aliased(event.anchor, place)
         if depth > MAX_DEPTH:
-            raise self._refuse(place, f"nested deeper than {MAX_DEPTH} levels")
+            raise self._refuse(place, TOO_DEEP)
         if event.anchor:
             self._anchors[event.anchor] = None
         if event.tag is not None:

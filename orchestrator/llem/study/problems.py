@@ -11,6 +11,7 @@ from llem.errors import UsageError
 
 MAX_PROBLEMS = 1000
 """More are not collected: a file of ten million wrong keys is answered too."""
+_SUGGESTED = 100
 _LONGEST_SUGGESTED = 64
 _SHOWN_CHARACTERS = 60
 
@@ -65,6 +66,11 @@ class Problems:
 
     def __bool__(self) -> bool:
         return bool(self._found)
+
+    @property
+    def few(self) -> bool:
+        """Whether so few were found that each is worth a search for the nearest known name."""
+        return len(self._found) < _SUGGESTED
 
     def add(self, place: Place, message: str, suggestion: str | None = None) -> None:
         """Note a problem (the same one at the same place once). Raises TooManyProblems past the limit."""

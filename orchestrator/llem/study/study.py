@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from llem.errors import UsageError
 from llem.study.blocks import build_expansion
@@ -15,6 +15,7 @@ from llem.study.expansion import Block, Expansion
 from llem.study.inheritance import shared_keys
 from llem.study.nodes import Node, compose, node_of
 from llem.study.problems import Place, Problems, TooManyProblems
+from llem.study.reading import checked_model, read_places
 from llem.study.scalars import written_as_yaml
 from llem.study.study_keys import (
     STUDY,
@@ -26,7 +27,6 @@ from llem.study.study_keys import (
     OutputSettings,
     RunnerChoice,
 )
-from llem_runner.contract.strict import Frozen
 
 _SLUG_CHARACTERS: Final = 64
 COMMAND_LINE: Final = "command line"
@@ -139,8 +139,10 @@ def with_overrides(study: Study, overrides: StudyOverrides | None) -> Study:
         raise problems.error()
     return replace(
         study,
-        execution=_model(ExecutionSettings, {**study.execution.model_dump(exclude_unset=True), **checked["execution"]}),
-        output=_model(OutputSettings, {**study.output.model_dump(exclude_unset=True), **checked["output"]}),
+        execution=checked_model(
+            ExecutionSettings, {**study.execution.model_dump(exclude_unset=True), **checked["execution"]}
+        ),
+        output=checked_model(OutputSettings, {**study.output.model_dump(exclude_unset=True), **checked["output"]}),
     )
 
 
@@ -158,10 +160,10 @@ def _study_of_root(root: Node, source: Path | None, folder: Path, problems: Prob
     own = _study_keys(root, problems)
     shared = shared_keys(root, folder, problems)
     expansion = build_expansion(root, shared, problems)
-    _require_model(expansion, problems)
+    _requirechecked_model(expansion, problems)
     backends = _backends_of(expansion)
     name = own.get("name") or (source.stem if source else "study")
-    runners, images = _places(own, root, problems)
+    runners, images = read_places(own, root, problems)
     if problems:
         return None
     return Study(
@@ -170,11 +172,11 @@ def _study_of_root(root: Node, source: Path | None, folder: Path, problems: Prob
         source=source,
         text="",
         base_folder=folder,
-        execution=_model(ExecutionSettings, own.get("execution")),
+        execution=checked_model(ExecutionSettings, own.get("execution")),
         runners={backend: runners.get(backend, RunnerChoice()) for backend in backends},
         images={backend: images.get(backend, ImageChoice()) for backend in backends},
-        docker=_model(DockerSettings, own.get("docker")),
-        output=_model(OutputSettings, own.get("output")),
+        docker=checked_model(DockerSettings, own.get("docker")),
+        output=checked_model(OutputSettings, own.get("output")),
         backends=backends,
         expansion=expansion,
         version=own.get("version"),
@@ -187,47 +189,6 @@ def _study_keys(root: Node, problems: Problems) -> dict[str, Any]:
     return Checker(problems, complete=True).mapping(root, STUDY, skip=skip).values
 
 
-def _places(
-    own: Mapping[str, Any], root: Node, problems: Problems
-) -> tuple[dict[str, RunnerChoice], dict[str, ImageChoice]]:
-    """`runners` and `images`; an image named in both is an error."""
-    runners = runner_choices(own.get("runners"))
-    images = image_choices(own.get("images"))
-    for backend, runner in runners.items():
-        if runner.image and backend in images and images[backend].image:
-            node = root.value["images"]
-            message = f"images.{backend}: runners.{backend} names an image already (docker:{runner.image})"
-            problems.add(node.key_places[backend], message)
-    return runners, images
-
-
-def runner_choices(written: Mapping[str, str | None] | None) -> dict[str, RunnerChoice]:
-    """`runners` as written → a choice for each backend that is named."""
-    return {backend: RunnerChoice.of_text(text) for backend, text in (written or {}).items() if text is not None}
-
-
-def image_choices(written: Mapping[str, Any] | None) -> dict[str, ImageChoice]:
-    """`images` as written → a choice for each backend that is named."""
-    choices = {}
-    for backend, value in (written or {}).items():
-        if value is not None:
-            choices[backend] = _model(ImageChoice, {"image": value} if isinstance(value, str) else value)
-    return choices
-
-
-_Model = TypeVar("_Model", bound=Frozen)
-
-
-def _model(model: type[_Model], written: Mapping[str, Any] | None) -> _Model:
-    """A model of checked values, in which null is as if not written, so that its default holds."""
-    return model.model_validate(_without_nulls(written or {}))
-
-
-def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in values.items() if value is not None}
-    return {key: _without_nulls(value) if isinstance(value, dict) else value for key, value in kept.items()}
-
-
 def _backends_of(expansion: Expansion) -> tuple[str, ...]:
     return tuple(dict.fromkeys(backend for block in expansion.blocks for backend in block.backends))
 
@@ -237,14 +198,16 @@ def _notes(backends: tuple[str, ...], named: Mapping[str, Any], file: str) -> tu
     return tuple(f"{file}: runners or images name {backend}, which this study does not run" for backend in idle)
 
 
-def _require_model(expansion: Expansion, problems: Problems) -> None:
+def _requirechecked_model(expansion: Expansion, problems: Problems) -> None:
     """`model` may come from the shared keys, a sweep or an entry; where it comes from nowhere the file is wrong."""
-    lacking = [block for block in expansion.blocks if block.values.get("model") is None and not _sweeps_model(block)]
+    lacking = [
+        block for block in expansion.blocks if block.values.get("model") is None and not _sweepschecked_model(block)
+    ]
     entries = [block for block in lacking if block.label.startswith("experiments")]
     places = [block.place for block in entries] if entries == lacking else [Place(lacking[0].place.file, 1, 1)]
     for place in places:
         problems.add(place, "model is missing: name a Hub id, a folder, or builtin:…")
 
 
-def _sweeps_model(block: Block) -> bool:
+def _sweepschecked_model(block: Block) -> bool:
     return any(("model",) in dimension.paths for dimension in block.shared)

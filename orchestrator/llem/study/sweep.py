@@ -118,7 +118,8 @@ class _Reader:
         path = tuple(dotted.split("."))
         key = find(path)
         if key is None:
-            self.problems.add(place, f"unknown path {shown(dotted)} in sweep", suggest_path(dotted))
+            near = suggest_path(dotted) if self.problems.few else None
+            self.problems.add(place, f"unknown path {shown(dotted)} in sweep", near)
             return None
         if isinstance(key.key, Later):
             self.problems.add(place, f"{dotted}: {LATER}")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from llem.study import StudyFileError, StudyOverrides, load_study, make_plan, parse_study, study_of
+from llem.errors import UsageError
+from llem.study import StudyFileError, StudyOverrides, load_study, make_plan, parse_study, resolve_model, study_of
 
 MINIMAL = "model: builtin:tiny-llama\n"
 
@@ -42,9 +43,6 @@ def test_claim_4_the_error_text_has_one_line_a_problem() -> None:
 
 
 def test_claim_21_a_model_folder_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    from llem.errors import UsageError
-    from llem.study import resolve_model
-
     with pytest.raises(UsageError, match="does not exist"):
         resolve_model("./nowhere", tmp_path)
     (tmp_path / "models").mkdir()
@@ -73,7 +71,7 @@ def test_overrides_of_the_command_line_replace_what_the_file_says() -> None:
     execution = study.execution
     assert (execution.n_cycles, execution.cycle_order, execution.experiment_gap_seconds) == (2, "interleaved", 0)
     assert (execution.stall_seconds, study.output.folder) == (7, "elsewhere")
-    with pytest.raises(StudyFileError, match="command line: execution.n_cycles"):
+    with pytest.raises(StudyFileError, match=r"command line: execution\.n_cycles"):
         parse_study(text, source="s.yaml", overrides=StudyOverrides(cycles=0))
 
 
