@@ -188,9 +188,14 @@ class Expansion:
 
     def at(self, ordinal: int) -> tuple[str, dict[str, Any]]:
         """Backend and settled values of one experiment."""
+        backend, values = self.written_at(ordinal)
+        return backend, settled(values, backend)
+
+    def written_at(self, ordinal: int) -> tuple[str, dict[str, Any]]:
+        """Backend and values of one experiment as they are written."""
         block, inner = self.block_of(ordinal)
         backend, values = block.at(inner)
-        return backend, settled(values, backend)
+        return backend, {**values, "backend": backend}
 
     def place_of(self, ordinal: int, path: Path) -> Place:
         """Where an experiment's value at a path is written: by the last alternative that touches it, else below it."""

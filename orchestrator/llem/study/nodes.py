@@ -101,7 +101,7 @@ def _can_be_written(value: Any) -> bool:
 
 
 def compose(raw: str | bytes, file: str, problems: Problems) -> Node | None:
-    """The document's tree; None where it cannot be read at all (a problem says why)."""
+    """The document's tree (null where there is none); None where it cannot be read at all, and a problem says why."""
     text = readable_text(raw, file, problems)
     if text is None:
         return None
@@ -143,11 +143,10 @@ class _Composer:
         self._anchors: dict[str, Node | None] = {}  # None: still open
         self._aliases = 0
 
-    def document(self) -> Node | None:
+    def document(self) -> Node:
         self._next()  # the stream's start
         if isinstance(self._next(), yaml.StreamEndEvent):
-            self._problems.add(Place(self._file, 1, 1), "the file is empty")
-            return None
+            return Node(None, Place(self._file, 1, 1))
         root = self._node(self._next(), 0)
         self._next()  # the document's end
         after = self._next()

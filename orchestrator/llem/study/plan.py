@@ -140,7 +140,8 @@ class Plan:
 
     def swept_values(self, experiment_id: str) -> dict[str, Any]:
         """The experiment's own values at the swept paths (another backend's paths are left out)."""
-        backend, written = self._written(self.experiments.position(experiment_id))
+        # As written, so that a preset shows as itself and not as what it stands for.
+        backend, written = self._expansion.written_at(self._found.ordinals[self.experiments.position(experiment_id)])
         own = [path for path in self._swept_paths if path[0] == backend or path[0] not in self._found.backends]
         return {".".join(path): _value(written, path) for path in own}
 

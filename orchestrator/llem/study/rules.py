@@ -62,6 +62,7 @@ RULES: Final = (
     Rule("cache_without_use_cache", ("pytorch.cache_implementation", "pytorch.use_cache"), lambda cache, use: cache and not use, "cache_implementation {0} needs use_cache: true"),
     Rule("lookup_with_beams", (_LOOKUP, "pytorch.num_beams"), lambda lookup, beams: lookup and beams > 1, "prompt lookup does not work with {1} beams"),
     Rule("lookup_with_batch", (_LOOKUP, "pytorch.batch_size"), lambda lookup, batch: lookup and batch > 1, "prompt lookup works one prompt at a time, batch_size is {1}"),
+    Rule("lookup_with_static_cache", (_LOOKUP, "pytorch.cache_implementation"), lambda lookup, cache: lookup and cache in ("static", "offloaded_static"), "prompt lookup does not work with a {1} cache"),
     Rule("lookup_without_cache", (_LOOKUP, "pytorch.use_cache"), lambda lookup, use: lookup and not use, "prompt lookup needs use_cache: true"),
     Rule("model_length_too_short", ("vllm.engine.max_model_len", *_LIMITS), lambda length, si, so, i, o: length and length < (si or i) + (so or o), "max_model_len {0} is less than the tokens asked for (input and output limits together)"),
     Rule("min_new_tokens_above_limit", ("decoder.min_new_tokens", *_OUT), lambda least, so, o: least and least > (so or o), "min_new_tokens {0} is above the output limit"),

@@ -71,8 +71,6 @@ def load_settings(path: Path) -> UserSettings:
 
 def parse_settings(text: str | bytes, file: str) -> UserSettings:
     """Check the text of a settings file. Raises StudyFileError."""
-    if not text.strip():
-        return UserSettings()
     problems = Problems()
     try:
         settings = _parsed(text, file, problems)
@@ -86,7 +84,7 @@ def parse_settings(text: str | bytes, file: str) -> UserSettings:
 def _parsed(text: str | bytes, file: str, problems: Problems) -> UserSettings | None:
     root = compose(text, file, problems)
     if root is None or root.value is None:
-        return UserSettings()
+        return UserSettings()  # an empty file says nothing
     if not root.is_mapping:
         problems.add(Place(file, 1, 1), "the settings have to be a mapping of keys")
         return None

@@ -19,7 +19,6 @@ from llem.study.reading import checked_model, read_places
 from llem.study.scalars import written_as_yaml
 from llem.study.study_keys import (
     STUDY,
-    STUDY_KEYS,
     CycleOrder,
     DockerSettings,
     ExecutionSettings,
@@ -154,7 +153,8 @@ def slug_of(name: str) -> str:
 
 def _study_of_root(root: Node, source: Path | None, folder: Path, problems: Problems) -> Study | None:
     if not root.is_mapping:
-        problems.add(root.place, "a study file has to be a mapping of keys, like `model: …`")
+        empty = "the file is empty: " if root.value is None else ""
+        problems.add(root.place, f"{empty}a study file has to be a mapping of keys, like `model: …`")
         return None
     file = root.place.file
     own = _study_keys(root, problems)
@@ -185,7 +185,7 @@ def _study_of_root(root: Node, source: Path | None, folder: Path, problems: Prob
 
 
 def _study_keys(root: Node, problems: Problems) -> dict[str, Any]:
-    skip = ("sweep", "experiments", *(key for key in root.value if key not in STUDY_KEYS))
+    skip = {"sweep", "experiments", *root.value} - STUDY.children.keys()
     return Checker(problems, complete=True).mapping(root, STUDY, skip=skip).values
 
 

@@ -25,7 +25,7 @@ def problems_of(text: str | bytes) -> list[str]:
 BAD = {
     "empty file": ("", "s.yaml:1:1: the file is empty"),
     "only a comment": ("# nothing\n", "s.yaml:1:1: the file is empty"),
-    "null document": ("---\n", "s.yaml:2:1: a study file has to be a mapping"),
+    "null document": ("---\n", "s.yaml:2:1: the file is empty: a study file has to be a mapping"),
     "list at the top": ("- model: x\n", "s.yaml:1:1: a study file has to be a mapping"),
     "text at the top": ("hello\n", "s.yaml:1:1: a study file has to be a mapping"),
     "two documents": (M + "---\nmodel: y\n", "s.yaml:2:1: a second document"),
