@@ -154,25 +154,32 @@ def average_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: B
     missing = _missing(updates, start_s, end_s + longest_s + stale_s, _WIDEST_GAP_S)
     if missing:
         return missing
-    middle = (AVERAGE_WINDOW_MS.middle / 1000, facts.power_lag_ms.middle / 1000)
-    total_j = _corrected(updates, start_s, end_s, *middle, 0.5)
-    windows_s = (AVERAGE_WINDOW_MS.low / 1000, longest_s)
-    delays_s = (facts.power_lag_ms.low / 1000, stale_s)
-    cases = [(window_s, delay_s) for window_s in windows_s for delay_s in delays_s]
-    lower_j = min(_corrected(updates, start_s, end_s, *case, 1.0) for case in cases)
-    upper_j = max(_corrected(updates, start_s, end_s, *case, 0.0) for case in cases)
-    lower_j, upper_j = max(0.0, lower_j) * (1 - _NOISE), upper_j * (1 + _NOISE)
+    near = slice(
+        max(0, bisect_left(updates.time_s, start_s) - 2), bisect_right(updates.time_s, end_s + longest_s + stale_s) + 2
+    )
+    curve = list(zip(updates.time_s[near], updates.power_w[near], strict=True))
+    shift_s, window_s = facts.power_lag_ms.middle / 1000, AVERAGE_WINDOW_MS.middle / 1000
+    first_s, last_s = start_s + shift_s, end_s + window_s + shift_s
+    half_j = window_s / 2 * (_value(updates, first_s) + _value(updates, last_s))
+    total_j = _area(curve, first_s, last_s) - half_j
+    areas = [
+        _area(curve, start_s + delay_s, end_s + window_s + delay_s)
+        for window_s in (AVERAGE_WINDOW_MS.low / 1000, longest_s)
+        for delay_s in (facts.power_lag_ms.low / 1000, stale_s)
+    ]
+    # Between two updates the average may rise and fall again unseen, by what flowed meanwhile.
+    unseen_j = _highest(updates, start_s, end_s + longest_s + stale_s) * _UPDATE_S / 2
+    # What the averages at either end say of their windows may be seen only later, as may its falling.
+    ends_w = sum(_highest(updates, edge_s - stale_s, edge_s + stale_s) for edge_s in (start_s, end_s + longest_s))
+    lower_j = max(0.0, min(areas) - longest_s * ends_w - unseen_j) * (1 - _NOISE)
+    upper_j = (max(areas) + unseen_j) * (1 + _NOISE)
     return PowerEstimate("average_power", min(max(total_j, lower_j), upper_j), lower_j, upper_j)
 
 
-def _corrected(
-    updates: PowerUpdates, start_s: float, end_s: float, window_s: float, delay_s: float, share: float
-) -> float:
-    """∫ of the averages over the span and one window more, less `share` of the window's energy at either end."""
-    first_s, last_s = start_s + delay_s, end_s + window_s + delay_s
-    curve = list(zip(updates.time_s, updates.power_w, strict=True))
-    ends_w = _value(updates, first_s) + _value(updates, last_s)
-    return _area(curve, first_s, last_s) - share * window_s * ends_w
+def _highest(updates: PowerUpdates, first_s: float, last_s: float) -> float:
+    """The highest reading that was held at any moment of [first_s, last_s]."""
+    first = max(0, bisect_right(updates.time_s, first_s) - 1)
+    return max(updates.power_w[first : bisect_right(updates.time_s, last_s) + 1])
 
 
 def _missing(updates: PowerUpdates, first_s: float, last_s: float, reach_s: float) -> str | None:

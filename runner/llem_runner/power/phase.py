@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from llem_runner.power.steps import Steps
 
+TYPICAL_STEP_S = 0.1
+"""The period of most boards' counters, where the readings are too few to tell this one's."""
 BLOCK_STEPS = 32
 _OVERLAP_STEPS = 16
 _FEWEST_STEPS = 8
@@ -53,14 +55,16 @@ class StepTimes:
     def at(self, step: int) -> float:
         """The most likely time of `step`, always inside its bracket."""
         earliest_s, latest_s = self._steps.earliest_s[step], self._steps.latest_s[step]
-        middle_s = (earliest_s + latest_s) / 2
         block = step // BLOCK_STEPS
         if block not in self._rhythms:
             self._rhythms[block] = _fit_block(self._steps, block)
         rhythm = self._rhythms[block]
+        # A bracket longer than a period (a drop-out) holds several steps; what the poll saw is the last of them.
+        period_s = rhythm.period_s if rhythm else TYPICAL_STEP_S
+        likely_s = max((earliest_s + latest_s) / 2, latest_s - period_s / 2)
         if rhythm is None:
-            return middle_s
-        return min(max(rhythm.nearest(middle_s), earliest_s), latest_s)
+            return likely_s
+        return min(max(rhythm.nearest(likely_s), earliest_s), latest_s)
 
 
 def _fit_block(steps: Steps, block: int) -> Rhythm | None:

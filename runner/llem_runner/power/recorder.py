@@ -55,6 +55,8 @@ class Recorder:
 
         Raises `GpuLost` or `RecorderFailed` if it ends before that.
         """
+        if path.exists():
+            raise RecorderFailed(f"{path} cannot be written: File exists", FailureKind.DISK)
         command = [sys.executable, "-m", "llem_runner.power.recorder_process"]
         command += ["--out", str(path), "--period", repr(period_s), "--parent", str(os.getpid()), *uuids]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import errno
 import json
 import math
 import os
@@ -22,7 +21,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from llem_runner.contract.failures import ExitCode
@@ -34,13 +33,12 @@ STOPPED, LOST, DISK, UNAVAILABLE = "stopped", "gpu_lost", "disk", "unavailable"
 SLOW_EVERY_TICKS = 11
 _NICENESS = -10
 _PR_SET_PDEATHSIG = 1
-_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 def main(arguments: Sequence[str]) -> int:
     """Record until asked to stop; returns the exit code (0 stopped, 6 GPU lost, 1 anything else)."""
     parsed = _parser().parse_args(arguments)
-    _outlive_only_signals(parsed.parent)
+    _tie_to_parent(parsed.parent)
     try:
         with Sensors.open(os.environ) as sensors:
             _record(sensors, parsed.out, parsed.uuids, parsed.period, _Lifeline(parsed.parent))
@@ -49,8 +47,6 @@ def main(arguments: Sequence[str]) -> int:
     except SensorsUnavailable as unavailable:
         return _last_word(UNAVAILABLE, unavailable.message, ExitCode.CRASH)
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
         return _last_word(DISK, f"{parsed.out} cannot be written: {error.strerror}", ExitCode.CRASH)
     return _last_word(STOPPED, "", ExitCode.OK)
 
@@ -91,14 +87,16 @@ def next_deadline(last_s: float, period_s: float, now_s: float) -> float:
     return last_s + period_s * max(1, math.floor((now_s - last_s) / period_s) + 1)
 
 
-def _write_whole(file: int, line: str, write: Callable[[int, bytes], int] = os.write) -> None:
+def _write_whole(file: int, line: str) -> None:
     rest = line.encode()
     while rest:
-        rest = rest[write(file, rest) :]
+        # One call as a rule; a disk that fills up takes a part first and says why at the next.
+        rest = rest[os.write(file, rest) :]
 
 
-def _outlive_only_signals(parent: int) -> None:
-    """Ctrl-C and SIGTERM reach the whole process group; the runner ends us itself, after its last mark."""
+def _tie_to_parent(parent: int) -> None:
+    """End with the parent and with nothing else."""
+    # Ctrl-C and SIGTERM reach the whole process group; the runner ends us itself, after its last mark.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # For a parent that ends while a call into NVML hangs, where standard input is never looked at.

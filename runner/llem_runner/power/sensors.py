@@ -94,7 +94,10 @@ class Sensors:
         self.close()
 
     def boards(self) -> tuple[Board, ...]:
-        """All boards that NVML shows, in its order. A board that is lost already raises `GpuLost`."""
+        """All boards that NVML shows, in its order.
+
+        One that is lost already raises `GpuLost`: left out, it would shift the numbers by which CUDA names the others.
+        """
         return tuple(self._describe(self._handle_at(index), index) for index in range(pynvml.nvmlDeviceGetCount()))
 
     def board(self, uuid: str) -> Board:

@@ -146,6 +146,16 @@ def test_nvml_that_cannot_be_opened_is_an_error_at_the_start(nvml: SimulatedNvml
         Recorder.start(tmp_path / "power.csv", [h100(0).uuid], PERIOD_S)
 
 
+@pytest.mark.usefixtures("nvml")
+def test_a_file_that_is_there_already_is_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "power.csv"
+    path.write_text("of an\nearlier\nattempt\n")
+    with pytest.raises(RecorderFailed, match="File exists") as failed:
+        Recorder.start(path, [h100(0).uuid], PERIOD_S)
+    assert failed.value.kind is FailureKind.DISK
+    assert path.read_text() == "of an\nearlier\nattempt\n"
+
+
 RECORD_AND_SLEEP = """
 import pathlib, sys, time
 from llem_runner.power.recorder import Recorder
