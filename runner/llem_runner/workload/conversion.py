@@ -139,6 +139,8 @@ def _write_model_files(model: PackagedModel, gguf: Path, folder: Path, progress:
         raise RunFailed(
             FailureKind.BACKEND, f"Converting {model.name} needs a package that is not here: {error}"
         ) from error
+    except RunFailed:
+        raise
     except Exception as error:
         raise RunFailed(
             FailureKind.MODEL, f"{model.name} could not be converted: {type(error).__name__}: {error}"

@@ -18,6 +18,8 @@ def load_tokenizer(model_path: str, revision: str | None, trust_remote_code: boo
 
     try:
         return AutoTokenizer.from_pretrained(model_path, revision=revision, trust_remote_code=trust_remote_code)
+    except RunFailed:
+        raise
     except Exception as error:
         raise model_failure("Loading the tokenizer of", model_path, error) from error
 

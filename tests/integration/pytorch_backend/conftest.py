@@ -14,6 +14,17 @@ from llem_runner.backends.registry import open_backend
 from llem_runner.workload.tiny_llama import make_tiny_llama
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """A tiny model gains nothing from threads, and on a busy machine their waiting for each other takes minutes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """builtin:tiny-llama as a folder."""

@@ -111,7 +111,9 @@ class PytorchBackend:
         """Answer all prompts in order, in batches; see `Backend.generate`."""
         loaded = self._need()
         seed_everything(loaded.config.random_seed)
-        with failing_as(inference_failure), torch.inference_mode():
+        # No inference mode around it: `generate` turns gradients off by itself, and what is measured is transformers as
+        # people run it (with inference mode a tiny model is 6 % faster than their scripts).
+        with failing_as(inference_failure):
             return loaded.generator.answer(prompts, on_tokens)
 
     def reset_prefix_cache(self) -> bool | None:
