@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Any, Final
 
 from pydantic import BaseModel
 
 from llem.study.keys import BACKENDS, EXPERIMENT, Each, Key, Later, Leaf, Path, Section, all_paths, find
 from llem.study.study_keys import STUDY
+
+PUBLISHED: Final = FilePath(__file__).parent / "data" / "study.schema.json"
+"""The schema as it lies in the package, for editors; a test holds it to `study_schema()`."""
 
 _NULL: Final = {"type": "null"}
 _NUMBER: Final = {"type": "number"}
