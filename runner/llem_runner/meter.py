@@ -16,7 +16,6 @@ from pathlib import Path
 from llem_runner.contract import Allocation, ExperimentConfig, FailureKind, RunFailed
 from llem_runner.event_log import EventLog
 from llem_runner.power.boards import board_facts
-from llem_runner.power.estimate import drained
 from llem_runner.power.outcomes import SensorsUnavailable
 from llem_runner.power.recorder import Recorder
 from llem_runner.power.sensors import Board, Sensors
@@ -26,7 +25,6 @@ from llem_runner.power.visible import PhysicalBoard, visible_uuids
 _TICK_S = 0.5
 _HEARTBEAT_EVERY_S = 5.0
 _DRAIN_AT_MOST_S = 5.0
-_TAIL_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -104,20 +102,14 @@ class GpuMeter(Meter):
         events.heartbeat(latest.power_w if latest else None, latest.temperature_c if latest else None)
 
     def drain(self, end_s: float) -> None:
-        while not self._is_drained(end_s) and time.monotonic() < end_s + _DRAIN_AT_MOST_S:
+        facts = {board.uuid: board_facts(board.name) for board in self._boards}
+        while not self._recorder.drained(end_s, facts) and time.monotonic() < end_s + _DRAIN_AT_MOST_S:
             self.check()
             time.sleep(0.05)
 
     def finish(self) -> Recording:
         self._recorder.stop()
         return Recording(self._boards, Timeline.read(self._path))
-
-    def _is_drained(self, end_s: float) -> bool:
-        tail = Timeline.read_tail(self._path, _TAIL_BYTES)
-        return all(
-            board.uuid in tail.devices and drained(tail.devices[board.uuid], end_s, board_facts(board.name))
-            for board in self._boards
-        )
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""A whole study on simulated boards: real recorder, real pynvml, real PyTorch, an energy that is known exactly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+from llem_process import TINY, llem
+from simulated_nvml.board import h100
+from simulated_nvml.fixtures import SimulatedNvml
+from simulated_nvml.settings import Settings
+from simulated_nvml.shapes import Square
+
+STUDY = TINY.replace("min_window_seconds: 0.2", "min_window_seconds: 3")
+
+
+@pytest.fixture
+def boards() -> Settings:
+    """Two boards of one model that draw very different power."""
+    return Settings(
+        boards=(
+            h100(0, idle_w=70.0, power=(Square(low_w=30.0, high_w=430.0, period_s=0.75),)),
+            h100(1, idle_w=70.0, power=()),
+        )
+    )
+
+
+def the_result(parent: Path) -> dict[str, Any]:
+    [path] = parent.glob("results/*/runs/*/result.json")
+    result: dict[str, Any] = json.loads(path.read_text())
+    return result
+
+
+def run(tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings, visible: str | None) -> dict[str, Any]:
+    simulated_nvml.write(boards)
+    (tmp_path / "s.yaml").write_text(STUDY)
+    environment = dict(simulated_nvml.env) | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+    done = llem("run", "s.yaml", "-q", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "simulated" in done.stdout
+    return the_result(tmp_path)
+
+
+def test_claim_8_the_bounds_of_window_and_passes_contain_the_truth_and_the_result_is_simulated(
+    tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings
+) -> None:
+    result = run(tmp_path, simulated_nvml, boards, None)
+    assert result["simulated"] is True
+    energy, window = result["energy"], result["window"]
+    [device] = energy["devices"]
+    assert "simulated" in device["name"]
+    truth_j = boards.truth(device["uuid"]).energy_j(window["start_unix_s"], window["end_unix_s"])
+    assert energy["lower_j"] <= truth_j <= energy["upper_j"]
+    assert abs(energy["total_j"] / truth_j - 1) < 0.03
+    assert energy["idle_power_w"] is not None
+    assert energy["resident_power_w"] is not None
+    assert energy["per_output_token_j"] == pytest.approx(energy["total_j"] / result["tokens"]["output"])
+    assert (energy["source"], energy["method"], energy["lag_ms"]) == ("nvml", "counter", 15.0)
+    checks = {check["name"]: check["passed"] for check in result["quality"]["checks"]}
+    assert {"counter_agrees", "window_length", "bounds_width", "warmup_converged", "real_weights"} <= checks.keys()
+    assert result["quality"]["level"] == "C"
+    [timeline] = tmp_path.glob("results/*/runs/*/power.parquet")
+    assert pyarrow.parquet.read_table(timeline).num_rows > 50
+
+
+def test_claim_13_an_inherited_cuda_visible_devices_decides_what_is_measured(
+    tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings
+) -> None:
+    result = run(tmp_path, simulated_nvml, boards, "1")
+    [device] = result["energy"]["devices"]
+    assert device["uuid"] == boards.boards[1].uuid
+    assert device["mean_power_w"] == pytest.approx(70.0, rel=0.02)
+    allocation = json.loads(next(tmp_path.glob("results/*/runs/*/in/allocation.json")).read_text())
+    assert allocation["gpu_uuids"] == [boards.boards[1].uuid]
+
+
+def test_claim_13_a_visible_devices_that_hides_every_gpu_makes_it_a_cpu_run(
+    tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings
+) -> None:
+    simulated_nvml.write(boards)
+    (tmp_path / "s.yaml").write_text(TINY)
+    done = llem("run", "s.yaml", cwd=tmp_path, env={**simulated_nvml.env, "CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == 0, done.stderr
+    assert "on the CPU" in done.stderr
+    result = the_result(tmp_path)
+    assert (result["energy"]["source"], result["simulated"]) == ("none", False)
