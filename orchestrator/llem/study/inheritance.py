@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llem.errors import UsageError
 from llem.study.backends import pop_backends
 from llem.study.check import Checker, Written
 from llem.study.keys import EXPERIMENT
@@ -15,6 +16,7 @@ from llem.study.model_source import absolute, is_path
 from llem.study.nodes import BROKEN, Node, compose
 from llem.study.problems import Place, Problems
 from llem.study.study_keys import STUDY_KEYS
+from llem.study.yaml_text import read_capped
 
 _DATASET_SUFFIXES = (".jsonl", ".csv", ".parquet", ".txt")
 
@@ -49,24 +51,32 @@ def _base_of(root: Node, folder: Path, study_folder: Path, problems: Problems, a
         if above:  # the study's own `base` is checked with its other keys
             problems.add(node.place, "base: expected the path of a file")
         return Written()
-    path = absolute(node.value, folder)
+    try:
+        path = absolute(node.value, folder)
+    except UsageError as error:
+        problems.add(node.place, f"base: {error}")
+        return Written()
     real = Path(os.path.realpath(path))
     if real in above:
         problems.add(node.place, f"base: {node.value} is a base of itself")
         return Written()
-    base = _read(path, node, study_folder, problems)
+    base = _read(path, folder, node, problems)
     if base is None:
         return Written()
     return _with_bases(base, path.parent, study_folder, problems, (*above, real))
 
 
-def _read(path: Path, node: Node, study_folder: Path, problems: Problems) -> Node | None:
+def _read(path: Path, folder: Path, node: Node, problems: Problems) -> Node | None:
+    # Named as the study's own file is: from the working folder, where the person at the terminal is.
+    name = os.path.normpath(folder / Path(node.value).expanduser())
     try:
-        raw = path.read_bytes()
+        if path.exists() and not path.is_file():
+            problems.add(node.place, f"base: {name} is not a file")
+            return None
+        raw = read_capped(path)
     except OSError as error:
-        problems.add(node.place, f"base: {path} cannot be read ({error.strerror})")
+        problems.add(node.place, f"base: {name} cannot be read ({error.strerror})")
         return None
-    name = os.path.relpath(path, study_folder.absolute()) if study_folder in path.parents else str(path)
     root = compose(raw, name, problems)
     if root is None:
         return None

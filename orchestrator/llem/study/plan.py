@@ -237,7 +237,8 @@ def make_plan(study: Study) -> Plan:
     count, cycles = len(enumeration.ids), study.execution.n_cycles
     if count * cycles > MAX_RUNS:
         message = f"{count} experiments in {cycles} cycles are more than {MAX_RUNS} runs"
-        raise StudyFileError([Problem(*Place(study.file), message)])
+        place = Place(study.file, 1, 1) if study.source else Place(study.file)
+        raise StudyFileError([Problem(*place, message)])
     return Plan(study, enumeration)
 
 

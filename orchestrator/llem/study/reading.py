@@ -14,11 +14,11 @@ from llem_runner.contract.strict import Frozen
 def read_places(
     own: Mapping[str, Any], root: Node, problems: Problems
 ) -> tuple[dict[str, RunnerChoice], dict[str, ImageChoice]]:
-    """`runners` and `images`; an image named in both is an error."""
+    """`runners` and `images`; an image in `runners` and an entry in `images` for one backend are an error together."""
     runners = _runner_choices(own.get("runners"))
     images = _image_choices(own.get("images"))
     for backend, runner in runners.items():
-        if runner.image and backend in images and images[backend].image:
+        if runner.image and backend in images:
             node = root.value["images"]
             message = f"images.{backend}: runners.{backend} names an image already (docker:{runner.image})"
             problems.add(node.key_places[backend], message)

@@ -22,6 +22,7 @@ from llem.study.study_keys import (
     RunnerChoice,
     RunnerKind,
 )
+from llem.study.yaml_text import read_capped
 
 RUNNER_VARIABLE: Final = "LLEM_RUNNER_"
 IMAGE_VARIABLE: Final = "LLEM_IMAGE_"
@@ -61,7 +62,7 @@ def settings_path(environment: Mapping[str, str]) -> Path:
 def load_settings(path: Path) -> UserSettings:
     """Read the user's settings; a file that is not there says nothing. Raises StudyFileError with all its problems."""
     try:
-        raw = path.read_bytes()
+        raw = read_capped(path)
     except FileNotFoundError:
         return UserSettings()
     except OSError as error:

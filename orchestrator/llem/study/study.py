@@ -26,6 +26,7 @@ from llem.study.study_keys import (
     OutputSettings,
     RunnerChoice,
 )
+from llem.study.yaml_text import read_capped
 
 _SLUG_CHARACTERS: Final = 64
 COMMAND_LINE: Final = "command line"
@@ -73,7 +74,7 @@ def load_study(path: Path | str, overrides: StudyOverrides | None = None) -> Stu
     """Read and check a study file. Raises StudyFileError with all its problems, UsageError where it cannot be read."""
     path = Path(path)
     try:
-        raw = path.read_bytes()
+        raw = read_capped(path)
     except OSError as error:
         raise UsageError(f"{path}: the study file cannot be read ({error.strerror}).") from error
     return parse_study(raw, source=path, overrides=overrides)

@@ -33,6 +33,11 @@ def size_in_bytes(text: str) -> int:
     return size
 
 
+def _bytes(value: Any) -> Any:
+    # Docker takes a bare number of bytes too.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _size(value: str) -> str:
     size_in_bytes(value)
     return value
@@ -55,7 +60,7 @@ def _runner(value: str) -> str:
     return value
 
 
-Size = Annotated[Text, AfterValidator(_size)]
+Size = Annotated[Text, BeforeValidator(_bytes), AfterValidator(_size)]
 RunnerText = Annotated[Text, AfterValidator(_runner)]
 
 GpuList = Annotated[tuple[Annotated[Whole, Field(ge=0)] | Text, ...], BeforeValidator(_listed), Field(min_length=1)]

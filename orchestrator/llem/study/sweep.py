@@ -109,6 +109,9 @@ class _Reader:
         """The axis or group of one member of `sweep`; None, and a problem, where it is neither."""
         if node.value is BROKEN:
             return None
+        if node.is_list and not node.value:
+            self.problems.add(node.place, f"sweep.{name}: the list is empty")
+            return None
         if node.is_list and any(item.is_mapping for item in node.value):
             return self._group(name, node, place)
         return self._axis(name, node, place)

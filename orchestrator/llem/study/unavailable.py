@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from llem.study.model_source import resolve_model
 from llem.study.plan import Plan
+from llem.study.settings import BackendPlace, UserSettings, effective_places
 from llem.study.study import Study
 
 
@@ -40,10 +41,6 @@ _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
     "docker.shm_size": _other("8g"),
     "docker.network": _other("none"),
 }
-_EACH_BACKEND: Final[dict[str, Callable[[Any], bool]]] = {
-    "runners": lambda choice: choice.kind == "docker",
-    "images": lambda choice: bool(choice.model_fields_set),
-}
 _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
     "backend": _either("vllm"),
     "energy.backend": _either("zeus", "codecarbon"),
@@ -52,9 +49,13 @@ _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
 }
 
 
-def unavailable(study: Study, plan: Plan) -> list[Unavailable]:
-    """Everything that this study asks for and that is not built yet; empty where it can be run."""
-    return [*_of_study(study), *_of_experiments(study, plan)]
+def unavailable(study: Study, plan: Plan, places: Mapping[str, BackendPlace] | None = None) -> list[Unavailable]:
+    """Everything that this study asks for and that is not built yet; empty where it can be run.
+
+    `places` are the effective ones; without them only what the study itself writes is looked at.
+    """
+    placed = effective_places(study, UserSettings(), {}) if places is None else places
+    return [*_of_study(study), *_of_places(placed), *_of_experiments(study, plan)]
 
 
 def _of_study(study: Study) -> Iterator[Unavailable]:
@@ -63,10 +64,16 @@ def _of_study(study: Study) -> Iterator[Unavailable]:
         value = getattr(getattr(study, section), name)
         if is_later(value):
             yield _answer(key, value)
-    for key, is_later in _EACH_BACKEND.items():
-        for backend, choice in getattr(study, key).items():
-            if is_later(choice):
-                yield _answer(f"{key}.{backend}", choice.image or "docker")
+
+
+def _of_places(places: Mapping[str, BackendPlace]) -> Iterator[Unavailable]:
+    for backend, place in places.items():
+        if place.runner == "docker":
+            yield _answer(f"runners.{backend}", "docker", f"said by the {place.runner_from}")
+        if place.image is not None:
+            yield _answer(f"images.{backend}", place.image, f"said by the {place.image_from}")
+        if place.pull != "missing":
+            yield _answer(f"images.{backend}.pull", place.pull)
 
 
 def _of_experiments(study: Study, plan: Plan) -> Iterator[Unavailable]:

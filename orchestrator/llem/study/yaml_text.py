@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from llem.study.problems import Place, Problems
 
@@ -11,6 +12,12 @@ MAX_BYTES = 10_000_000
 
 # What YAML 1.1 allows in a stream; anything else (control characters, lone surrogates) is refused with its place.
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def read_capped(path: Path) -> bytes:
+    """A file's bytes, and no more than one past the limit, so that an endless file ends too. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def readable_text(raw: str | bytes, file: str, problems: Problems) -> str | None:

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from llem.errors import UsageError
-from llem.study import StudyFileError, load_study, make_plan, parse_study
+from llem.study import StudyFileError, load_study, make_plan, nodes, parse_study
+from llem.study.problems import Problems
 
 M = "model: builtin:tiny-llama\n"
 
@@ -54,7 +56,8 @@ BAD = {
     "date": (M + "name: 2024-01-31\n", "s.yaml:2:7: 2024-01-31 is a date to YAML"),
     "tag": (M + "n: !!int '5'\n", "s.yaml:2:4: the tag 'tag:yaml.org,2002:int' is not used here"),
     "python tag": (M + "name: !!python/object/apply:os.system [ls]\n", "s.yaml:2:7: the tag 'tag:yaml.org"),
-    "empty list": (M + "sweep: {precision: []}\n", "s.yaml:2:20: precision: the list is empty"),
+    "empty list": (M + "sweep: {precision: []}\n", "s.yaml:2:20: sweep.precision: the list is empty"),
+    "empty group": (M + "sweep: {g: []}\n", "s.yaml:2:12: sweep.g: the list is empty"),
     "empty list of entries": (M + "experiments: []\n", "s.yaml:2:14: experiments: the list is empty"),
     "empty list of backends": (M + "backend: []\n", "s.yaml:2:10: backend: the list is empty"),
     "list for a scalar": (M + "precision: [bf16]\n", "s.yaml:2:12: precision: expected one of fp32, fp16, bf16, found a l"),
@@ -86,6 +89,10 @@ BAD = {
     "unknown runner": (M + "runners: {pytorch: remote}\n", "'remote' is none of local, docker, auto, docker:IMAGE"),
     "runner without image": (M + "runners: {pytorch: 'docker:'}\n", "'docker:' is none of"),
     "image twice": (M + "runners: {pytorch: docker:a}\nimages: {pytorch: b}\n", "s.yaml:3:10: images.pytorch: runners.pytorch"),
+    "pull beside an image in runners": (M + "runners: {pytorch: docker:a}\nimages: {pytorch: {pull: never}}\n", "s.yaml:3:10: images.pytorch"),
+    "base is a folder": (M + "base: /\n", "s.yaml:2:7: base: / is not a file"),
+    "base is a device": (M + "base: /dev/zero\n", "s.yaml:2:7: base: /dev/zero is not a file"),
+    "base of nobody": (M + "base: ~nobody-here/x\n", "s.yaml:2:7: base: ~nobody-here/x: there is no such user"),
     "zero cycles": (M + "execution: {n_cycles: 0}\n", "s.yaml:2:23: execution.n_cycles: expected a whole number ≥ 1"),
     "gate lacks a key": (M + "execution: {gate: {band_c: 3}}\n", "s.yaml:2:19: execution.gate: max_wait_seconds is missing"),
     "gate with a null": (M + "execution: {gate: {band_c: 3, max_wait_seconds: null}}\n", "max_wait_seconds is missing"),
@@ -170,6 +177,20 @@ def test_claim_5_5_aliases_are_counted_as_the_document_is_written_out() -> None:
     assert any("more than 10000 aliases" in problem for problem in problems_of(laughs))
     wide = "a: &a [" + "1," * 5000 + "]\nb: [" + "*a," * 5000 + "]\n"
     assert any("more than 2000000 values" in problem for problem in problems_of(wide))
+
+
+SAMPLE = "a: &x [1, {b: 2.5}]\nc: [*x, 'text', yes]\nd: {<<: {e: 1}, f: ~}\n"
+
+
+def test_claim_5_5_without_libyaml_the_tree_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tree() -> list[object]:
+        root = nodes.compose(SAMPLE, "s.yaml", Problems())
+        assert root is not None
+        return [root.plain(), root.value["c"].place, root.value["d"].value["f"].place, root.aliases]
+
+    with_libyaml = tree()
+    monkeypatch.setattr(nodes, "_Parser", yaml.Loader)
+    assert tree() == with_libyaml
 
 
 def test_claim_5_5_ten_megabytes_are_read_and_more_is_refused() -> None:

@@ -153,9 +153,9 @@ def test_claim_5_3_distinct_values_leave_out_what_is_skipped() -> None:
 
 NOT_BUILT = {
     "runners: {pytorch: docker}": ["runners.pytorch"],
-    "runners: {pytorch: 'docker:x'}": ["runners.pytorch"],
+    "runners: {pytorch: 'docker:x'}": ["runners.pytorch", "images.pytorch"],
     "images: {pytorch: x}": ["images.pytorch"],
-    "images: {pytorch: {pull: never}}": ["images.pytorch"],
+    "images: {pytorch: {pull: never}}": ["images.pytorch.pull"],
     "docker: {network: host, shm_size: 4g, memory_limit: 9g, gpu_driver: cdi}": [
         "docker.gpu_driver",
         "docker.memory_limit",
@@ -188,7 +188,7 @@ def test_claim_5_3_what_is_not_built_yet_plans_and_is_answered_from_one_table(li
 DEFAULTS = """
 model: builtin:tiny-llama
 runners: {pytorch: auto}
-images: {}
+images: {pytorch: {pull: missing}}
 docker: {gpu_driver: auto, memory_limit: null, shm_size: 8g, network: none}
 execution: {gate: off, parallel: off, gpus: null, on_complete: null, skip_preflight: false, n_cycles: 2,
   cycle_order: reverse, timeout_seconds: 5, load_timeout_seconds: 5, stall_seconds: 5, max_consecutive_failures: 2,

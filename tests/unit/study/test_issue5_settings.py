@@ -68,7 +68,7 @@ def test_claim_5_3_every_key_of_the_study_is_read_as_written() -> None:
 version: "2024-01 draft"
 runners: {pytorch: local, vllm: "docker:vllm/vllm-openai:v0.33.0"}
 images: {pytorch: {image: a, pull: always}}
-docker: {gpu_driver: cdi, memory_limit: 1.5GiB, shm_size: 512m, network: host}
+docker: {gpu_driver: cdi, memory_limit: 1.5GiB, shm_size: 1073741824, network: host}
 output: {folder: elsewhere, save_timeline: no}
 execution: {gpus: [0, GPU-1], parallel: gpus, gate: {band_c: 2.5, max_wait_seconds: 60}, on_complete: "notify me",
   skip_preflight: yes, shuffle_seed: 0, wall_clock_limit_hours: 0.5}
@@ -78,6 +78,7 @@ execution: {gpus: [0, GPU-1], parallel: gpus, gate: {band_c: 2.5, max_wait_secon
     assert study.version == "2024-01 draft"
     assert (study.runners["vllm"].kind, study.runners["vllm"].image) == ("docker", "vllm/vllm-openai:v0.33.0")
     assert (study.images["pytorch"].image, study.images["pytorch"].pull) == ("a", "always")
+    assert study.docker.shm_size == "1073741824"
     assert (study.docker.memory_limit, study.output.save_timeline) == ("1.5GiB", False)
     assert study.execution.gpus == (0, "GPU-1")
     assert study.execution.gate is not None
