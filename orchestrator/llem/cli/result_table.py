@@ -32,11 +32,14 @@ def print_study(result: StudyResult, folder: Path) -> None:
     summary = summarise(result)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in summary.headers:
-        table.add_column(header, overflow="fold")
+        measured = "/" in header or header == "cycles"
+        table.add_column(header, justify="right" if measured else "left", overflow="fold")
     for row in summary.rows:
         table.add_row(*row)
     click.echo()
     console().print(table)
+    if any("±" in cell for row in summary.rows for cell in row):
+        click.echo("± is half the 95 % confidence interval of the mean over the cycles (Student's t).")
     for note in summary.notes:
         click.echo(note)
     for failure in result.failures:
