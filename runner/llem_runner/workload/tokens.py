@@ -63,7 +63,12 @@ class PromptEncoder:
 
     def _chat(self, text: str) -> list[int]:
         messages = [{"role": "user", "content": self._head(text)}]
-        rendered = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        try:
+            rendered = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except RunFailed:
+            raise
+        except Exception as error:
+            raise model_failure("Applying the chat template of", self._tokenizer.name_or_path, error) from error
         return self._plain(rendered)
 
     def _head(self, text: str) -> str:

@@ -46,8 +46,10 @@ def test_claim_9_torch_compile_compiles(load: Load) -> None:
 
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    greedy(load, pytorch={"batch_size": 3, "torch_compile": True, "torch_compile_backend": "eager"})
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    backend = load(pytorch={"batch_size": 3, "torch_compile": True, "torch_compile_backend": "eager"})
+    assert backend.facts().notes["compiled_graphs"] == 0
+    backend.generate(prompts_of(backend, *LENGTHS), no_sign)
+    assert backend.facts().notes["compiled_graphs"] > 0
 
 
 def test_claim_9_a_static_cache_alone_compiles_nothing(load: Load) -> None:
@@ -103,6 +105,12 @@ def test_claim_9_facts_name_the_model_and_the_packages(load: Load) -> None:
     assert facts.parameters == 1_737_984
     assert {"torch", "transformers"} <= facts.packages.keys()
     assert facts.notes["architecture"]["num_hidden_layers"] == 2
+
+
+def test_requests_beyond_the_models_context_are_warned_about(load: Load) -> None:
+    backend = load(max_output_tokens=4096)
+    assert [code for code, _ in backend.facts().warnings] == ["context_exceeded"]
+    assert load(max_output_tokens=4095).facts().warnings == ()
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,14 @@ def test_chat_with_a_model_without_template_is_a_model_error(load: Load, folder:
     assert "prompt_format: raw" in error.message
 
 
+def test_a_chat_template_that_refuses_the_prompt_is_a_model_error(load: Load, folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "refusing")
+    (copy / "chat_template.jinja").write_text("{{ raise_exception('no user here') }}")
+    with pytest.raises(RunFailed, match="no user here") as caught:
+        load(model=copy, prompt_format="chat").encode(["Hello"])
+    assert caught.value.kind is FailureKind.MODEL
+
+
 @pytest.mark.parametrize(
     ("name", "words"), [("builtin:smollm2-135m", "was not prepared"), ("builtin:nothing", "no builtin model")]
 )

@@ -143,8 +143,9 @@ class PytorchBackend:
     def unload(self) -> None:
         """Free everything; safe to call twice and after an error."""
         self._loaded = None
-        gc.collect()
         if torch.cuda.is_available():
+            # What a GPU holds is given back only once no cycle of objects keeps it, and then only on request.
+            gc.collect()
             torch.cuda.empty_cache()
         if self._made_files is not None:
             self._made_files.cleanup()

@@ -44,8 +44,12 @@ def facts_of(
         parameters=int(model.num_parameters()),
         model_bytes=int(model.get_memory_footprint()),
         stop_token_ids=stop_token_ids,
-        warnings=_warnings(config, device, devices, stop_token_ids),
-        notes={"architecture": shape_of(model.config), "cuda": torch.version.cuda},
+        warnings=_warnings(config, generator, device, devices, stop_token_ids),
+        notes={
+            "architecture": shape_of(model.config),
+            "cuda": torch.version.cuda,
+            "compiled_graphs": compiled_graphs() if config.pytorch and config.pytorch.torch_compile else None,
+        },
     )
 
 
@@ -59,6 +63,11 @@ def shape_of(model_config: Any) -> dict[str, Any]:
     text_config = model_config.get_text_config(decoder=True)
     values = {name: getattr(text_config, name, None) for name in _SHAPE}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def compiled_graphs() -> int:
+    """Graphs that torch.compile has made so far: more of them after a window than before it were compiled inside it."""
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
 def installed_versions() -> dict[str, str]:
@@ -87,7 +96,7 @@ def _effective(config: ExperimentConfig, generator: Generator) -> dict[str, Any]
 
 
 def _warnings(
-    config: ExperimentConfig, device: str, devices: list[str], stop_token_ids: tuple[int, ...]
+    config: ExperimentConfig, generator: Generator, device: str, devices: list[str], stop_token_ids: tuple[int, ...]
 ) -> tuple[tuple[str, str], ...]:
     found = []
     if not stop_token_ids and not config.output_fixed:
@@ -97,4 +106,9 @@ def _warnings(
         found.append(
             ("weights_offloaded", f"Part of the model does not lie on a GPU ({', '.join(offloaded)}): it is slower so.")
         )
+    context = getattr(generator.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    needed = generator.longest_input + config.output_limit
+    if context is not None and needed > context:
+        message = f"Requests are up to {needed} tokens long, the model's context is {context}: its answers lose sense."
+        found.append(("context_exceeded", message))
     return tuple(found)
