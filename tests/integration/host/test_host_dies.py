@@ -123,3 +123,36 @@ def test_claim_14_sigterm_ends_a_run_in_order_with_error_json_and_exit_8(tmp_pat
     report = json.loads(error.read_text())
     assert (report["kind"], report["phase"]) == ("interrupted", "measure")
     assert "Traceback" in report["traceback"]
+
+
+def test_claim_22_a_full_disk_stops_the_study_with_exit_3_and_what_was_measured_is_untouched(small_disk: Path) -> None:
+    (small_disk / "s.yaml").write_text(TINY + "execution: {n_cycles: 20}\n")
+    host = start_llem("run", "s.yaml", cwd=small_disk)
+    study = the_study(small_disk / "results")
+    wait_for_phase(study, 2, "load")
+    fill(small_disk / "ballast")
+    output, _ = host.communicate(timeout=180)
+    assert host.returncode == 3, output
+    assert "the journal cannot be written" in output
+    assert "Traceback" not in output
+    assert not processes_of(study)
+    [first] = study.glob("runs/0001-*/result.json")
+    before = first.read_bytes()
+    assert json.loads(before)["run_id"]
+    (small_disk / "ballast").unlink()
+    host = start_llem("run", "--resume", study, cwd=small_disk)
+    wait_for_phase(study, 3, "load")
+    os.kill(host.pid, signal.SIGINT)
+    assert host.wait(60) == 130
+    assert first.read_bytes() == before
+    assert journal(study)[-1]["seq"] == len(journal(study))
+
+
+def fill(path: Path) -> None:
+    """Take all the room that is left."""
+    with path.open("wb", buffering=0) as ballast:
+        while True:
+            try:
+                ballast.write(b"x" * 4096)
+            except OSError:
+                return

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 import pytest
-from llem_process import TINY, llem
+from llem_process import TINY, journal, llem, start_llem, the_study, wait_for_phase
 from simulated_nvml.board import h100
 from simulated_nvml.fixtures import SimulatedNvml
 from simulated_nvml.settings import Settings
@@ -87,3 +88,20 @@ def test_claim_13_a_visible_devices_that_hides_every_gpu_makes_it_a_cpu_run(
     assert "on the CPU" in done.stderr
     result = the_result(tmp_path)
     assert (result["energy"]["source"], result["simulated"]) == ("none", False)
+
+
+def test_claim_8_a_gpu_that_is_lost_within_the_window_ends_the_run_as_gpu_lost_and_its_timeline_is_kept(
+    tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings
+) -> None:
+    simulated_nvml.write(boards)
+    (tmp_path / "s.yaml").write_text(STUDY.replace("min_window_seconds: 3", "min_window_seconds: 600"))
+    host = start_llem("run", "s.yaml", cwd=tmp_path, env=dict(simulated_nvml.env))
+    study = the_study(tmp_path / "results")
+    run_folder = wait_for_phase(study, 1, "measure")
+    simulated_nvml.write(replace(boards, boards=(boards.boards[0].lost(), boards.boards[1])))
+    host.communicate(timeout=60)
+    assert host.returncode == 1
+    [failed] = [line for line in journal(study) if line["event"] == "run_failed"]
+    assert failed["kind"] == "gpu_lost"
+    assert boards.boards[0].uuid in failed["message"]
+    assert (run_folder / "out" / "power.csv").read_text().count("\n") > 20

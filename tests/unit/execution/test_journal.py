@@ -1,28 +1,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from llem.errors import CliExit, NotReadyError
 from llem.execution.journal import Journal, JournalUnwritable, read_journal
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB; making one needs root, which CI has."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
-    if mounted.returncode != 0:
-        assert os.environ.get("CI") != "true", "CI must be able to mount a tmpfs"
-        pytest.skip("a small file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_claim_17_lines_are_numbered_from_1_and_carry_time_and_event(tmp_path: Path) -> None:
@@ -56,8 +40,8 @@ def test_a_damaged_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path, 
         read_journal(path)
 
 
-def test_claim_22_a_full_disk_while_writing_is_told_and_loses_no_line(small_disk: Path) -> None:
-    path = small_disk / "journal.jsonl"
+def test_claim_22_a_full_disk_while_writing_is_told_and_loses_no_line(tiny_disk: Path) -> None:
+    path = tiny_disk / "journal.jsonl"
     journal = Journal(path)
     journal.append("study_started", study_uid="u")
     with pytest.raises(JournalUnwritable, match="cannot be written") as raised:
@@ -71,15 +55,15 @@ def test_claim_22_a_full_disk_while_writing_is_told_and_loses_no_line(small_disk
     assert path.read_bytes().endswith(b"\n")
 
 
-def test_claim_22_after_room_is_made_the_journal_goes_on_where_it_stopped(small_disk: Path) -> None:
-    path = small_disk / "journal.jsonl"
-    (small_disk / "ballast").write_bytes(b"x" * 40_000)
+def test_claim_22_after_room_is_made_the_journal_goes_on_where_it_stopped(tiny_disk: Path) -> None:
+    path = tiny_disk / "journal.jsonl"
+    (tiny_disk / "ballast").write_bytes(b"x" * 40_000)
     journal = Journal(path)
     with pytest.raises(JournalUnwritable):
         for _ in range(100):
             journal.append("run_failed", message="x" * 4000)
     whole = len(read_journal(path))
-    (small_disk / "ballast").unlink()
+    (tiny_disk / "ballast").unlink()
     journal.append("study_completed")
     journal.close()
     assert [line["seq"] for line in read_journal(path)] == list(range(1, whole + 2))

@@ -1,0 +1,70 @@
+"""The habits that issue by issue would slip: lint, locks, and what the README and CI promise."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command", [("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",), ("lint-imports",)]
+)
+def test_claim_23_lint_is_clean(command: tuple[str, ...]) -> None:
+    done = subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def pins(name: str) -> dict[str, str]:
+    found = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / name).read_text(), flags=re.MULTILINE)
+    return {package.lower().replace("_", "-"): version for package, version in found}
+
+
+def test_claim_3_every_dependency_is_pinned_in_a_lock_that_pip_reads() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [each for extra in project["optional-dependencies"].values() for each in extra]
+    named = {re.split(r"[<>=\[ ]", each)[0].lower() for each in [*project["dependencies"], *extras]}
+    locked = pins("requirements.lock")
+    assert named <= locked.keys()
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        assert re.fullmatch(r"[A-Za-z0-9_.\[\]-]+==\S+( ;.*)?|\s*#.*|", line), line
+
+
+def test_claim_3_the_locks_agree_and_the_tests_tools_are_in_the_second() -> None:
+    run, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+    assert all(run[name] == version for name, version in dev.items() if name in run)
+    assert {"pytest", "ruff", "mypy", "import-linter", "hypothesis", "pre-commit"} <= dev.keys()
+
+
+def test_claim_3_ci_runs_make_test_and_nothing_else() -> None:
+    commands = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text().splitlines()
+        if line and not line.startswith(("#", "set ", "cd "))
+    ]
+    assert commands == ["make test"]
+
+
+def test_claim_23_the_readme_shows_the_two_commands_and_the_files_it_names_are_there() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for command in ("make study STUDY=examples/quickstart.yaml", "make test"):
+        assert command in readme
+    for link in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (ROOT / link).exists(), link
+
+
+def test_nothing_in_the_project_names_a_machine_of_ours() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    words = re.compile("/" + "work/|/" + "opt/wheels|" + r"\.lib" + "rary/")
+    for name in listed.stdout.split():
+        path = ROOT / name
+        if path.is_file() and path.suffix not in (".gz", ".parquet"):
+            found = words.search(path.read_text(errors="replace"))
+            assert found is None, f"{name}: {found and found.group()}"
