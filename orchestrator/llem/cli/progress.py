@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,22 @@ if TYPE_CHECKING:
     from llem.execution.plan_file import PlannedRun
 
 
+_LEAST_COLUMNS, _LEAST_LINES = 40, 4
+
+
 def observer_for(*, quiet: bool, verbose: bool) -> Observer:
     """The observer that suits standard error."""
     if quiet:
         return Observer()
-    return BarObserver(verbose) if sys.stderr.isatty() else LineObserver(verbose)
+    return BarObserver(verbose) if _has_room_for_bars() else LineObserver(verbose)
+
+
+def _has_room_for_bars() -> bool:
+    """A terminal, and one that knows its size: some of CI systems have none, and a bar would be printed as nothing."""
+    if not sys.stderr.isatty():
+        return False
+    columns, lines = os.get_terminal_size(sys.stderr.fileno())
+    return columns >= _LEAST_COLUMNS and lines >= _LEAST_LINES
 
 
 class LineObserver(Observer):

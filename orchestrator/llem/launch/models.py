@@ -114,7 +114,7 @@ def _locked(destination: Path) -> Iterator[None]:
     """One process prepares a model; others wait for it."""
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(destination.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(destination.with_name(destination.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise NotReadyError(f"{destination.parent}: the model cache cannot be written ({error.strerror}).") from error
     try:

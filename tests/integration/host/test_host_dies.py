@@ -143,7 +143,8 @@ def test_claim_22_a_full_disk_stops_the_study_with_exit_3_and_what_was_measured_
     host = start_llem("run", "--resume", study, cwd=small_disk)
     wait_for_phase(study, 3, "load")
     os.kill(host.pid, signal.SIGINT)
-    assert host.wait(60) == 130
+    host.communicate(timeout=60)
+    assert host.returncode == 130
     assert first.read_bytes() == before
     assert journal(study)[-1]["seq"] == len(journal(study))
 
