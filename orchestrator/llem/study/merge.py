@@ -36,6 +36,16 @@ def nest(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     return {path[0]: value}
 
 
+def lay(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    """Set a value at a path of nested dicts, in place; what lies at or above the path gives way."""
+    for name in path[:-1]:
+        below = tree.get(name)
+        if not isinstance(below, dict):
+            below = tree[name] = {}
+        tree = below
+    tree[path[-1]] = value
+
+
 def value_at(values: Mapping[str, Any], path: tuple[str, ...], default: Any = None) -> Any:
     """The value at a path of nested dicts, or the default where there is none."""
     found: Any = values

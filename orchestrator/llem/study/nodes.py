@@ -23,7 +23,7 @@ except ImportError:  # PyYAML without libyaml: the same events, ten times slower
     from yaml import Loader as _Parser  # type: ignore[assignment]
 
 MAX_ALIASES = 10_000
-MAX_NODES = 2_000_000
+MAX_NODES = 1_000_000
 MAX_DEPTH = 64
 TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 

@@ -10,7 +10,8 @@ from llem.study.nodes import BROKEN, Node
 from llem.study.problems import Problems, nearest, shown
 from llem.study.words import found
 
-MAX_VALUES: Final = 1_000_000
+MAX_VALUES: Final = 250_000
+"""Most values of a range, and of all that a sweep writes out: far above what anybody can measure."""
 SIGNIFICANT_DIGITS: Final = 10
 _KINDS: Final = ("log", "pow2")
 RANGE_KEYS: Final = frozenset({"min", "max", "num", *_KINDS})

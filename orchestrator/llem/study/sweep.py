@@ -10,12 +10,15 @@ from typing import Any
 
 from llem.study.check import LATER, Checker
 from llem.study.keys import BACKENDS, Later, Path, Section, find, suggest_path
-from llem.study.merge import deep_merge, nest
+from llem.study.merge import lay, nest
 from llem.study.nodes import BROKEN, Node
+from llem.study.path_set import PathSet
 from llem.study.problems import Place, Problems, shown
 from llem.study.ranges import MAX_VALUES, RANGE_KEYS, looks_like_range, range_values
 from llem.study.study_keys import STUDY_KEYS
 from llem.study.words import found
+
+MAX_DIMENSIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +73,21 @@ def read_sweep(node: Node, problems: Problems) -> Sweep:
             sweep.scoped[dimension.backend].append(dimension)
         else:
             sweep.shared.append(dimension)
+    if len(sweep.all()) > MAX_DIMENSIONS:
+        problems.add(node.place, f"more than {MAX_DIMENSIONS} axes and groups")
     _no_path_twice(sweep.all(), problems)
     return sweep
 
 
 def _no_path_twice(dimensions: Iterable[Dimension], problems: Problems) -> None:
     """Two dimensions that set one path (or one above it) contradict each other; the later one is told."""
-    ordered = sorted(dimensions, key=lambda dim: dim.place)
-    seen: dict[Path, str] = {}
-    above: dict[Path, str] = {}
-    for dimension in ordered:
+    taken = PathSet()
+    for dimension in sorted(dimensions, key=lambda dim: dim.place):
         for path, place in dimension.paths.items():
-            prefixes = [path[:length] for length in range(1, len(path) + 1)]
-            other = above.get(path) or next((seen[prefix] for prefix in prefixes if prefix in seen), None)
-            if other:
-                dotted = ".".join(path)
-                problems.add(place, f"{dotted} is set here and by {shown(other)} in the same sweep")
-        for path in dimension.paths:
-            seen[path] = dimension.name
-            above.update({path[:length]: dimension.name for length in range(1, len(path) + 1)})
+            if other := taken.clash(path):
+                problems.add(place, f"{'.'.join(path)} is set here and by {shown(other)} in the same sweep")
+        for path in dimension.paths:  # the entries of one group may well set the same path
+            taken.add(path, dimension.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,7 @@ class _Reader:
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
         self.check = Checker(problems)
+        self._alternatives = 0
 
     def dimension(self, name: str, node: Node, place: Place) -> Dimension | None:
         """The axis or group of one member of `sweep`; None, and a problem, where it is neither."""
@@ -151,8 +151,18 @@ class _Reader:
             items = node.value if node.is_list else [node]
             if not items:
                 self.problems.add(node.place, f"{name}: the list is empty")
+        if not self._affordable(len(items), node.place):
+            return []
         checked = ((self.value(item, path), item.place) for item in items)
         return [(value, place) for value, place in checked if value is not BROKEN]
+
+    def _affordable(self, count: int, place: Place) -> bool:
+        """Whether so many more alternatives may be written out; else a problem is noted."""
+        if self._alternatives + count > MAX_VALUES:
+            self.problems.add(place, f"the sweep writes out more than {MAX_VALUES} values and combinations")
+            return False
+        self._alternatives += count
+        return True
 
     def _axis(self, name: str, node: Node, place: Place) -> Dimension | None:
         path = self.path(name, place)
@@ -187,11 +197,11 @@ class _Reader:
     def _entry(self, entry: Node) -> list[_Choices]:
         choices: list[_Choices] = []
         self._collect(entry, (), choices)
-        for index, choice in enumerate(choices):
-            for earlier in choices[:index]:
-                length = min(len(choice.path), len(earlier.path))
-                if choice.path[:length] == earlier.path[:length]:
-                    self.problems.add(choice.place, f"{'.'.join(choice.path)} is set twice in one entry")
+        taken = PathSet()
+        for choice in choices:
+            if taken.clash(choice.path):
+                self.problems.add(choice.place, f"{'.'.join(choice.path)} is set twice in one entry")
+            taken.add(choice.path, "the entry")
         return choices
 
     def _collect(self, node: Node, above: Path, choices: list[_Choices]) -> None:
@@ -219,14 +229,13 @@ class _Reader:
         return (*above, name) if self.check.known(name, key.key, above, place) else None
 
     def _grid(self, choices: list[_Choices], entry: Node, label: str) -> list[Alternative]:
-        if prod(len(choice.values) for choice in choices) > MAX_VALUES:
-            self.problems.add(entry.place, f"{label}: more than {MAX_VALUES} combinations")
+        if not self._affordable(prod(len(choice.values) for choice in choices), entry.place):
             return []
         alternatives = []
         for digits in product(*(range(len(choice.values)) for choice in choices)):
             values: dict[str, Any] = {}
             for choice, digit in zip(choices, digits, strict=True):
-                values = deep_merge(values, nest(choice.path, choice.values[digit]))
+                lay(values, choice.path, choice.values[digit])
             absent = frozenset(b for b in BACKENDS if _repeats(b, choices, digits))
             alternatives.append(Alternative(values, entry.place, label, absent))
         return alternatives

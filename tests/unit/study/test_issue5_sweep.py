@@ -226,7 +226,9 @@ WRONG = {
     "experiments: [{vllm: {engine: {block_size: 8}}}]": "2:16: experiments[0]: section vllm does not belong here",
     "experiments: [{backend: vllm, pytorch: {batch_size: 8}}]": "2:31: experiments[0]: section pytorch does not belong",
     "sweep: {n: {min: 1, max: 2000, num: 2000}, random_seed: {min: 0, max: 999, num: 1000}}": "2:8: the study declares 2000000 experiments",
-    "sweep: {g: [{n: {min: 1, max: 2000, num: 2000}, random_seed: {min: 0, max: 999, num: 1000}}]}": "2:13: sweep.g[0]: more than 1000000",
+    "sweep: {g: [{n: {min: 1, max: 2000, num: 2000}, random_seed: {min: 0, max: 999, num: 1000}}]}": "2:13: the sweep writes out more than 250000 values and combinations",
+    "sweep: {n: {min: 1, max: 9, num: 300000}}": "2:34: n: num: expected a whole number from 2 to 250000",
+    "sweep: {" + ", ".join(f"passthrough_kwargs.k{i}: 1" for i in range(201)) + "}": "2:8: more than 200 axes and groups",
 }  # fmt: skip
 
 
