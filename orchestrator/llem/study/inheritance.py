@@ -18,6 +18,7 @@ from llem.study.problems import Place, Problems
 from llem.study.study_keys import STUDY_KEYS
 from llem.study.yaml_text import read_capped
 
+_BUILTIN = "builtin"
 _DATASET_SUFFIXES = (".jsonl", ".csv", ".parquet", ".txt")
 
 
@@ -92,7 +93,7 @@ def _rebased(values: Mapping[str, Any], folder: Path, study_folder: Path) -> dic
     model, dataset, lora = values.get("model"), values.get("dataset"), values.get("lora")
     if isinstance(model, str) and is_path(model, folder):
         rebased["model"] = _seen_from(study_folder, folder, model)
-    if isinstance(dataset, str) and (is_path(dataset, folder) or _is_data_file(dataset)):
+    if isinstance(dataset, str) and dataset != _BUILTIN and (is_path(dataset, folder) or _is_data_file(dataset)):
         rebased["dataset"] = _seen_from(study_folder, folder, dataset)
     if isinstance(lora, dict) and isinstance(lora.get("adapter_path"), str):
         rebased["lora"] = {**lora, "adapter_path": _seen_from(study_folder, folder, lora["adapter_path"])}

@@ -39,7 +39,12 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f" (did you mean '{self.suggestion}'?)" if self.suggestion else ""
-        return f"{Place(self.file, self.line, self.column)}: {self.message}{hint}"
+        return _on_one_line(f"{Place(self.file, self.line, self.column)}: {self.message}{hint}")
+
+
+def _on_one_line(text: str) -> str:
+    """A message in which nothing from a file can move the cursor or begin a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class StudyFileError(UsageError):

@@ -104,6 +104,7 @@ class _Reader:
         self.problems = problems
         self.check = Checker(problems)
         self._alternatives = 0
+        self._exhausted = False
 
     def dimension(self, name: str, node: Node, place: Place) -> Dimension | None:
         """The axis or group of one member of `sweep`; None, and a problem, where it is neither."""
@@ -144,6 +145,8 @@ class _Reader:
             hint = f"; mappings are swept as entries of a group: [{{{name}: {{…}}}}, …]"
             self.problems.add(node.place, f"{name}: expected {words}, found {found(node)}{hint}")
             return []
+        if self._exhausted:
+            return []
         if node.is_mapping:
             numbers = range_values(node, name, self.problems)
             items = [Node(number, node.place, str(number)) for number in numbers or ()]
@@ -159,6 +162,7 @@ class _Reader:
     def _affordable(self, count: int, place: Place) -> bool:
         """Whether so many more alternatives may be written out; else a problem is noted."""
         if self._alternatives + count > MAX_VALUES:
+            self._exhausted = True
             self.problems.add(place, f"the sweep writes out more than {MAX_VALUES} values and combinations")
             return False
         self._alternatives += count

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -231,13 +230,3 @@ def test_claim_5_5_no_two_problems_hide_each_other() -> None:
     text = "n: 0\nn: 2\nprecision: x\nname: 2024-01-01\nbad key: !t 1\nsweep: {n: 'x'}\nexperiments: [{n: y}, 1]\n"
     places = sorted(tuple(int(part) for part in problem.split(":")[1:3]) for problem in problems_of(text))
     assert places == [(1, 1), (1, 4), (2, 1), (3, 12), (4, 7), (5, 1), (5, 10), (6, 12), (7, 19), (7, 23)]
-
-
-if __name__ == "__main__":  # the slowest of the bad inputs, for the closing note
-    timed = []
-    for label, (bad, _) in BAD.items():
-        started = time.perf_counter()
-        problems_of(bad)
-        timed.append((time.perf_counter() - started, label))
-    for seconds, label in sorted(timed, reverse=True)[:5]:
-        print(f"{seconds:8.3f} s  {label}")

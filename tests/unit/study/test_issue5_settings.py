@@ -178,6 +178,7 @@ WRONG = {
     "calibration: {GPU-1: {factor: 1}}": "c.yaml:1:22: calibration.GPU-1: uncertainty_percent, source is missing",
     "calibration: [1]": "c.yaml:1:14: calibration: expected a mapping, found a list",
     "calibration: {GPU-1: 5}": "c.yaml:1:22: calibration.GPU-1: expected a mapping, found the number 5",
+    'calibration: {"\\e[31m\\n": 5}': "c.yaml:1:27: calibration.\\x1b[31m\\n: expected a mapping",
     "output: {folder: 5}": "c.yaml:1:18: output.folder: expected text, found the number 5",
     "execution: {}": "c.yaml:1:1: unknown key 'execution'",
     "- 1": "c.yaml:1:1: the settings have to be a mapping of keys",

@@ -340,6 +340,10 @@ def test_claim_5_1_input_paths_of_a_base_are_relative_to_the_base(tmp_path: Path
     assert config.lora.adapter_path == "../shared/a"
     (config,) = make_plan(load_study(tmp_path / "shared" / "beside.yaml")).experiments.values()
     assert (config.model, config.dataset) == ("./m", "d.jsonl")
+    (tmp_path / "shared" / "builtin").mkdir()
+    write(tmp_path / "shared", base="model: x\ndataset: builtin\n")
+    (config,) = make_plan(load_study(tmp_path / "own" / "study.yaml")).experiments.values()
+    assert config.dataset == "builtin"
     write(tmp_path / "shared", base="model: org/name\ndataset: /abs/d.csv\nlora: {adapter_path: ~/a}\n")
     (config,) = make_plan(load_study(tmp_path / "own" / "study.yaml")).experiments.values()
     assert (config.model, config.dataset) == ("org/name", "/abs/d.csv")
