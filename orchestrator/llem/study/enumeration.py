@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ class Enumeration:
     """What the pass found: unique experiments by ordinal, and what became of the others."""
 
     ids: list[str] = field(default_factory=list)
-    ordinals: array[int] = field(default_factory=lambda: array("Q"))
+    ordinals: list[int] = field(default_factory=list)
     declared: int = 0
     skipped: list[tuple[int, int]] = field(default_factory=list)
     """(ordinal, index of the rule)."""

@@ -20,7 +20,7 @@ Choices = Sequence[tuple[int, Alternative]]
 """What one dimension offers: (digit, alternative)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """A set of experiments over the same written values: one backend's part of the sweep, or one explicit entry.
 
@@ -108,7 +108,7 @@ class Block:
         return {path for d in (*self.shared, *self.dimensions_of(backend)) for path in d.paths}
 
     def possible_values(self, path: Path) -> Iterator[Any]:
-        """Every value that the block's experiments may have at a path (defaults filled in)."""
+        """Every value that may be written for the block's experiments at a path (defaults filled in)."""
         if path[0] in BACKENDS and path[0] not in self.backends:
             return
         if path == ("backend",):
@@ -160,7 +160,7 @@ def _decode(index: int, dimensions: Sequence[Dimension]) -> list[tuple[Dimension
     return chosen[::-1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expansion:
     """All blocks of a study, in order; an experiment is known by one whole number over all of them."""
 

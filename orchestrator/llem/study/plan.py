@@ -150,7 +150,8 @@ class Plan:
         path = tuple(dotted.split("."))
         possible = [value for block in self._expansion.blocks for value in block.possible_values(path)]
         distinct = _distinct(possible)
-        if len(distinct) > 1 and len(self.experiments) < self.declared:
+        incomplete = len(distinct) > 1 and len(self.experiments) < self.declared
+        if incomplete or path[0] == "decoder":  # a preset writes other keys of the decoder than its own
             distinct = _distinct(_value(self._written(i)[1], path) for i in range(len(self.experiments)))
         return distinct
 

@@ -151,6 +151,12 @@ def test_claim_5_3_distinct_values_leave_out_what_is_skipped() -> None:
     assert plan.distinct_values("n") == [1]
 
 
+def test_claim_5_8_distinct_values_see_through_presets() -> None:
+    plan = plan_of("model: x\nsweep: {decoder.preset: [deterministic, creative]}\n")
+    assert plan.distinct_values("decoder.do_sample") == [False, True]
+    assert plan.distinct_values("decoder.temperature") == [1.0, 0.8]
+
+
 NOT_BUILT = {
     "runners: {pytorch: docker}": ["runners.pytorch"],
     "runners: {pytorch: 'docker:x'}": ["runners.pytorch", "images.pytorch"],

@@ -132,6 +132,14 @@ def test_claim_5_1_two_groups_multiply_in_the_order_written() -> None:
     assert rows(text, "n", "precision") == [(1, "fp16"), (1, "fp32"), (2, "fp16"), (2, "fp32")]
 
 
+def test_claim_5_1_other_backends_grids_cost_a_backend_nothing() -> None:
+    entry = "{vllm.engine.max_num_seqs: {min: 1, max: 1000, num: 1000}}"
+    keys = [f"compilation_config.k{i}" for i in range(30)]
+    groups = ", ".join(f"g{i}: [{entry.replace('max_num_seqs', key)}]" for i, key in enumerate(keys))
+    plan = plan_of(f"sweep: {{{groups}, n: [1, 2]}}\nexperiments: [{{backend: vllm}}]\n")
+    assert (plan.declared, len(plan.experiments)) == (3, 3)  # and not 1000 to the power of 30
+
+
 def test_claim_5_1_a_literal_list_is_written_in_double_brackets() -> None:
     text = "sweep: {passthrough_kwargs.stop: [[0, 1], [2]], g: [{passthrough_kwargs.ids: [[5, 6]]}]}\n"
     values = [config.passthrough_kwargs for config in plan_of(text).experiments.values()]
