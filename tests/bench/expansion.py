@@ -19,7 +19,7 @@ sweep:
   precision: [fp32, bf16]
   cache:
     - {}
-    - {pytorch.cache_implementation: static, pytorch.use_cache: [true, false]}
+    - {pytorch.cache_implementation: [static, dynamic], pytorch.use_cache: true}
   decoder.temperature: {min: 0.1, max: 1, num: 19}
   max_output_tokens: {min: 1, max: 50, num: 50}
   pytorch.batch_size: {min: 1, max: 9, num: 9}
