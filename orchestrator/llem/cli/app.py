@@ -17,6 +17,7 @@ from llem.version import __version__
 _COMMANDS = {
     "run": "Run a study, go on with one (--resume), or run a single experiment (--model).",
     "plan": "Show what a study expands to, without running it.",
+    "schema": "Print the JSON Schema of the study file, for editors.",
     "results": "Show the results of a study folder.",
 }
 

@@ -119,6 +119,8 @@ class BarObserver(LineObserver):
     def _show(self, text: str, append: bool = False) -> None:
         if not append:
             self._phase = text
+        # The study's bar counts runs, minutes apart; its clock should not stand still in between.
+        self._study_bar.refresh()
         power = f" · {self._power_w:.0f} W" if self._power_w is not None else ""
         self._run_bar.set_description_str(
             f"  run: {self._phase}{' · ' + text if append else ''}{power}" if text else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,12 @@ def _run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> in
 
 def _dry_run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> None:
     from llem.cli.plan import print_plan
-    from llem.execution.start import check_study
+    from llem.execution.check import check_study
 
     if resume is not None:
         raise UsageError("--dry-run shows the plan of a study file; a study folder has it in plan.jsonl.")
     loaded = _study(study, options)
-    print_plan(loaded, check_study(loaded, lambda message: click.echo(message, err=True)).plan)
+    print_plan(loaded, check_study(loaded, os.environ, lambda message: click.echo(message, err=True)).plan)
     click.echo("Dry run: checked, nothing started.")
 
 

@@ -36,7 +36,9 @@ class Begun:
         return [run for run in self.runs if run.run_id not in self.done]
 
 
-def begin(folder: StudyFolder, study: Study, plan: Plan, inputs: Inputs, started_unix_s: float) -> Begun:
+def begin(
+    folder: StudyFolder, study: Study, plan: Plan, inputs: Inputs, save_timeline: bool, started_unix_s: float
+) -> Begun:
     """Write what the study goes on from: its file, its plan, and the first line of its journal."""
     runs = list(planned_runs(plan))
     try:
@@ -59,7 +61,7 @@ def begin(folder: StudyFolder, study: Study, plan: Plan, inputs: Inputs, started
         stall_seconds=settings.stall_seconds,
         max_consecutive_failures=settings.max_consecutive_failures,
         wall_clock_limit_hours=settings.wall_clock_limit_hours,
-        save_timeline=study.output.save_timeline,
+        save_timeline=save_timeline,
         prompts=inputs.prompt_hashes(),
         skipped=tuple(skipped.to_json() for skipped in plan.skipped),
         warnings=tuple({"code": "plan", "message": message} for message in plan.warnings),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from llem.errors import CliExit, LlemError, NotReadyError
 from llem.execution.attempt import collect_left_behind
 from llem.execution.begun import Begun, begin, reopen
+from llem.execution.check import check_study
 from llem.execution.finish import finish_study
 from llem.execution.folder import StudyFolder
 from llem.execution.interrupts import Interrupts
@@ -25,7 +27,7 @@ from llem.launch.engine import engine_answers
 from llem.launch.local import LocalLauncher
 from llem.launch.protocol import Launcher
 from llem.results.study_result import StudyResult
-from llem.study import Plan, Study, make_plan, unavailable
+from llem.study import Study
 from llem.version import __version__
 from llem_runner.contract import ExperimentConfig
 
@@ -53,37 +55,19 @@ class InterruptedEarly(LlemError):
     exit_code = CliExit.INTERRUPTED
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A study that could be run: its plan, and its inputs but for the models that have yet to be made ready."""
-
-    plan: Plan
-    inputs: Inputs
-
-
-def check_study(study: Study, notice: Callable[[str], None]) -> Checked:
-    """Check everything that can be checked without starting or fetching anything. Raises UsageError, NotReadyError."""
-    plan = make_plan(study)
-    for message in (*plan.notes, *plan.warnings):
-        notice(message)
-    missing = unavailable(study, plan)
-    if missing:
-        raise NotReadyError("\n".join(item.message for item in missing))
-    return Checked(plan, check_inputs(plan.experiments.values(), study.base_folder))
-
-
 def start_study(study: Study, observer: Observer, launcher: Launcher | None = None) -> StudyEnd:
     """Execute a study in a new folder. Raises UsageError or NotReadyError with nothing started."""
     with Interrupts() as interrupts:
-        checked = check_study(study, observer.notice)
+        checked = check_study(study, os.environ, observer.notice)
         plan = checked.plan
         inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
         with closing(launcher or _local_launcher(observer)) as where:
             images = where.prepare(study.backends, {})
             started = time.time()
-            folder = StudyFolder.create(Path(study.output.folder).expanduser(), study.slug, plan.design_hash, started)
+            parent = Path(checked.output.folder).expanduser()
+            folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
-                begun = begin(folder, study, plan, inputs, started)
+                begun = begin(folder, study, plan, inputs, checked.output.save_timeline, started)
                 return _execute(begun, inputs, where, images, observer, interrupts)
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 import llem.study
@@ -47,7 +48,6 @@ BAD = [
 
 
 def errors(text: str) -> list[str]:
-    jsonschema = pytest.importorskip("jsonschema")
     root = compose(text, "s.yaml", Problems())
     assert root is not None
     checker = jsonschema.Draft202012Validator(study_schema())
@@ -55,7 +55,6 @@ def errors(text: str) -> list[str]:
 
 
 def test_claim_5_10_the_schema_is_a_schema() -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     jsonschema.Draft202012Validator.check_schema(study_schema())
 
 

@@ -1,0 +1,58 @@
+"""Everything that can be checked before anything is started or fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from llem.errors import NotReadyError
+from llem.execution.preflight import Inputs, check_inputs
+from llem.study import Plan, Study, make_plan, unavailable
+from llem.study.settings import (
+    UserSettings,
+    effective_output,
+    effective_places,
+    load_settings,
+    need_docker,
+    settings_path,
+)
+from llem.study.study_keys import OutputSettings
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study that could be run: its plan, its inputs (the models have yet to be made ready), and where results go."""
+
+    plan: Plan
+    inputs: Inputs
+    output: OutputSettings
+
+
+def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[str], None]) -> Checked:
+    """Plan a study and check it against its files, the user's settings and what is built. Starts nothing.
+
+    Raises UsageError for what the study names wrongly, NotReadyError for what cannot be done (yet).
+    """
+    plan = make_plan(study)
+    for message in (*plan.notes, *plan.warnings):
+        notice(message)
+    settings = load_settings(settings_path(environment))
+    _refuse_what_is_not_built(study, plan, settings, environment)
+    if settings.calibration:
+        notice("calibration in the user settings is not available yet: energies are as the sensors give them.")
+    inputs = check_inputs(plan.experiments.values(), study.base_folder)
+    return Checked(plan, inputs, effective_output(study, settings))
+
+
+def _refuse_what_is_not_built(study: Study, plan: Plan, settings: UserSettings, environment: Mapping[str, str]) -> None:
+    places = effective_places(study, settings, environment)
+    messages = [item.message for item in unavailable(study, plan, places)]
+    several = need_docker(places)
+    if several and not messages:
+        by_hand = ", ".join(f"{backend}: local" for backend in several)
+        messages = [
+            f"Backends {', '.join(study.backends)} in one study need containers, which are not available yet. "
+            f"If all of them are installed in this Python, say so: runners: {{{by_hand}}}"
+        ]
+    if messages:
+        raise NotReadyError("\n".join(messages))
