@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from llem.atomic import write_atomically
 from llem.errors import NotReadyError, UsageError
+from llem.results.open_study import run_folder
 
 MANIFEST_SCHEMA_VERSION = 1
 
@@ -86,21 +88,19 @@ class StudyFolder:
 
     def run(self, sequence: int, run_id: str) -> Path:
         """The folder of a run."""
-        return self.runs / f"{sequence:04d}-{run_id}"
+        return run_folder(self.root, sequence, run_id)
 
     def write_plan(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """`plan.jsonl`: one line a run, in order, with all that is needed to run it."""
-        temporary = self.plan.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
+
+        def write(file: BinaryIO) -> None:
             for line in lines:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self.plan)
+                file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+        write_atomically(self.plan, write)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file whole: readers see the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    """Replace a JSON file whole: readers see the old one or the new one. Raises OSError."""
+    content = json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
+    write_atomically(path, lambda file: file.write(content))

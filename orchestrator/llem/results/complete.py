@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llem.results.atomic import write_atomically
+from llem.atomic import write_atomically
 from llem_runner.contract import ExperimentResult
 from llem_runner.contract.result import Image, ResultWarning
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Optional
 
 from pydantic import Field
 
+from llem.atomic import write_atomically
 from llem.errors import NotReadyError
-from llem.results.atomic import write_atomically
 from llem.results.flatten import columns, flatten_as, sizes
 from llem.results.levels import experiment_quality, idle_power
 from llem.results.statistics import Statistic, statistic

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.results.atomic import write_atomically
+from llem.atomic import write_atomically
 from llem.results.flatten import columns, flatten_as, sizes
 from llem_runner.contract import ExperimentResult
 

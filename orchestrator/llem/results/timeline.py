@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from llem.results.atomic import write_atomically
+from llem.atomic import write_atomically
 from llem.untrusted import Untrusted, open_untrusted
 from llem_runner.contract.exchange import OUT, POWER_FILE
 

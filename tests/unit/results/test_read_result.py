@@ -218,7 +218,7 @@ def test_a_result_outlives_the_contract_of_its_day(tmp_path: Path) -> None:
 
 
 def test_a_result_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
-    from llem.results.atomic import write_atomically
+    from llem.atomic import write_atomically
 
     path = tmp_path / "result.json"
     path.write_text("old", encoding="utf-8")
