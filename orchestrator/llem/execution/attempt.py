@@ -91,6 +91,7 @@ def _launch_and_follow(session: Session, run: PlannedRun, attempt: Attempt) -> t
         Watch(session.limits, time.monotonic()),
         session.interrupts,
         lambda event: session.observer.run_event(run, event),
+        session.observer.notice,
     )
     session.launcher.collect(handle)
     # On a full disk the result itself is more important than the record of how it came.

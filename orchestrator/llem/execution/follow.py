@@ -26,6 +26,7 @@ def follow(
     watch: Watch,
     interrupts: Interrupts,
     on_event: Callable[[Event], None],
+    notice: Callable[[str], None],
     now: Callable[[], float] = time.monotonic,
 ) -> tuple[Ended, Verdict | None]:
     """Wait for a run's end. The verdict is ours, where it was we who ended it."""
@@ -44,10 +45,17 @@ def follow(
             return ended, None
         verdict = _interrupted(interrupts, watch) or watch.judge(now())
         if verdict is not None:
+            notice(_stopping(verdict))
             ended = launcher.stop(handle, 0 if interrupts.urgent else STOP_GRACE_S)
             look()
             return ended, verdict
         interrupts.wait(_LOOK_EVERY_S)
+
+
+def _stopping(verdict: Verdict) -> str:
+    if verdict.kind is FailureKind.INTERRUPTED:
+        return f"Stopping the run in hand, in at most {STOP_GRACE_S:g} s. Ctrl-C again ends it at once."
+    return f"Stopping the run in hand: {verdict.message}."
 
 
 def _interrupted(interrupts: Interrupts, watch: Watch) -> Verdict | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 from llem_process import (
@@ -20,6 +21,8 @@ from llem_process import (
     wait_for_phase,
     wait_until,
 )
+
+from llem.execution.follow import STOP_GRACE_S
 
 TWO_RUNS = TINY + "execution: {n_cycles: 2}\n"
 
@@ -71,10 +74,14 @@ def test_claim_18_a_second_ctrl_c_kills_at_once_and_nothing_of_ours_stays(tmp_pa
     # A stopped process cannot end in order: only the second request can end it before the grace is over.
     runner_of(study).suspend()
     os.kill(host.pid, signal.SIGINT)
-    wait_until("the manifest", lambda: (study / "manifest.json").exists())
+    assert host.stdout is not None
+    assert any("Ctrl-C again ends it at once" in line for line in iter(host.stdout.readline, ""))
+    asked_unix_s = time.time()
     os.kill(host.pid, signal.SIGINT)
-    host.communicate(timeout=10)
+    host.communicate(timeout=60)
     assert host.returncode == 130
+    [launch] = study.glob("runs/*/launch.json")
+    assert json.loads(launch.read_text())["ended_unix_s"] - asked_unix_s < STOP_GRACE_S
     assert not processes_of(study)
     assert events_of(study)[-1] == "study_interrupted"
 
