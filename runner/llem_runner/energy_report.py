@@ -117,6 +117,7 @@ class EnergyReport:
             upper_j=found.upper_j,
             mean_power_w=found.mean_power_w,
             peak_power_w=found.peak_power_w,
+            power_limit_w=board.power_limit_w,
             counter_steps=found.counter_steps if found.method == "counter" else None,
         )
 

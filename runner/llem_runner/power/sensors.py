@@ -45,6 +45,8 @@ class Board:
     driver: str | None
     counter_scope: str | None
     energy_refusal: str | None
+    power_limit_w: float | None = None
+    """The limit that is enforced, in watt; None where the board has none or does not tell."""
 
 
 class Sensors:
@@ -151,6 +153,7 @@ class Sensors:
             driver=ask(pynvml.nvmlSystemGetDriverVersion, uuid),
             counter_scope=plan.counter_scope,
             energy_refusal=MIG_REFUSAL if mig == pynvml.NVML_DEVICE_MIG_ENABLE else None,
+            power_limit_w=_watts(ask(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle), uuid)),
         )
 
 

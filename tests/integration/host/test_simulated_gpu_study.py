@@ -60,6 +60,8 @@ def test_claim_8_the_bounds_of_window_and_passes_contain_the_truth_and_the_resul
     assert energy["resident_power_w"] is not None
     assert energy["per_output_token_j"] == pytest.approx(energy["total_j"] / result["tokens"]["output"])
     assert (energy["source"], energy["method"], energy["lag_ms"]) == ("nvml", "counter", 15.0)
+    assert device["power_limit_w"] == boards.boards[0].power_limit_w
+    assert device["counter_steps"] >= 25
     checks = {check["name"]: check["passed"] for check in result["quality"]["checks"]}
     assert {"counter_agrees", "window_length", "bounds_width", "warmup_converged", "real_weights"} <= checks.keys()
     assert result["quality"]["level"] == "C"
