@@ -15,7 +15,10 @@ TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.lock)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help setup study test lint bench clean
+# A private Docker engine, so that containers are tested with a real one on every Linux machine where root is had.
+ENGINE = TORCH_CPU_INDEX=$(TORCH_CPU_INDEX) PYTHONPATH=tests/engine/docker:tests/engine/nvml $(BIN)/python -m docker_engine
+
+.PHONY: help setup study test lint bench engine-up engine-down engine-host clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 — /p' Makefile
@@ -43,7 +46,7 @@ study: $(VENV)/.installed ## run a study: make study STUDY=examples/quickstart.y
 	@$(BIN)/llem run $(STUDY) $(ARGS)
 
 test: $(VENV)/.installed-dev ## everything that can be tested here, with one summary at the end
-	$(BIN)/python -m pytest $(ARGS)
+	@$(ENGINE) around $(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.installed-dev ## format, style, types, and the arrows between the rooms
 	$(BIN)/ruff format --check .
@@ -53,6 +56,15 @@ lint: $(VENV)/.installed-dev ## format, style, types, and the arrows between the
 
 bench: $(VENV)/.installed-dev ## the figures of the README: speed and accuracy, ratios side by side
 	$(BIN)/python -m tests.bench $(ARGS)
+
+engine-up: $(VENV)/.installed-dev ## the tests' Docker engine: up, with its images (minutes the first time, then seconds)
+	@$(ENGINE) up
+
+engine-down: $(VENV)/.installed-dev ## … and down: no process, mount, bridge or firewall rule stays
+	@$(ENGINE) down
+
+engine-host: $(VENV)/.installed-dev ## … and its address: export DOCKER_HOST="$$(make -s engine-host)"
+	@$(ENGINE) host
 
 clean: ## remove the virtual environment and caches (never results)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["simulated_nvml.fixtures"]
+pytest_plugins = ["docker_engine.fixtures", "simulated_nvml.fixtures"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,154 @@
+"""The images of the engine: a base made by mmdebstrap, wheels of the locks, and from both the images of `images/`.
+
+Nothing of this machine is named here: the mirror is the one apt uses, the package index the one pip uses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from .commands import output_of, tell
+from .daemon import Daemon
+from .errors import EngineError
+from .packages import Apt
+
+CODENAME = "bookworm"
+BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
+BASE_IMAGE = f"llem-base:{CODENAME}"
+PYTHON_OF_BASE = "3.11"
+INPUTS_LABEL = "org.llem.test-engine.inputs"
+_TORCH_CPU_INDEX = os.environ.get("TORCH_CPU_INDEX", "https://download.pytorch.org/whl/cpu")
+_LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
+# On a tmpfs of its own: no write has to reach the disk, and a killed bootstrap leaves neither files nor mounts.
+_ON_TMPFS = 'mount -t tmpfs -o mode=1777 tmpfs /tmp && TMPDIR=/tmp exec "$@"'
+
+
+@dataclass(frozen=True)
+class ImageBuilder:
+    """Makes images on `daemon` from the checkout at `repository`; what is on its way lies in `work`."""
+
+    daemon: Daemon
+    repository: Path
+    work: Path
+    apt: Apt
+
+    def build_all(self, version: str) -> None:
+        """Every image that is not there yet or whose inputs have changed. Raises EngineError."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(2) as threads:
+            waiting = [threads.submit(self._base), threads.submit(self._wheels)]
+            _, wheels = [result.result() for result in waiting]
+        self._pytorch(f"llem-pytorch:{version}", wheels)
+
+    def _base(self) -> str:
+        if self._label(BASE_IMAGE) is not None:
+            return BASE_IMAGE
+        tell("  base image …")
+        self.apt.update()
+        archive = self.work / "base.tar"
+        # mmdebstrap looks at the end of a name for the format, and writes the file only at its end.
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _ON_TMPFS, "sh"]
+        command += ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}"]
+        command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
+        output_of([*command, CODENAME, archive, self.apt.mirror(CODENAME)], self._environment())
+        self._docker(
+            "import", "--change", "ENV LANG=C.UTF-8", "--change", f"LABEL {INPUTS_LABEL}=base", archive, BASE_IMAGE
+        )
+        archive.unlink()
+        return BASE_IMAGE
+
+    def _wheels(self) -> str:
+        """An image that holds nothing but the wheels of the locks."""
+        locks = [
+            self.repository / "images" / "installer.lock",
+            self.repository / "images/pytorch/requirements-cpu.lock",
+        ]
+        image = f"llem-wheels:{_digest(locks)}"
+        if self._label(image) is not None:
+            return image
+        tell("  wheels …")
+        folder = self.work / "wheels"
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        command += ["--only-binary=:all:", "--python-version", PYTHON_OF_BASE, "--dest", str(folder)]
+        for lock in locks:
+            command += ["-r", str(lock)]
+        try:
+            output_of(command)
+        except EngineError:
+            # Where pip has no CPU build of torch by itself.
+            output_of([*command, "--extra-index-url", _TORCH_CPU_INDEX])
+        self._import_folder(folder, image)
+        shutil.rmtree(folder)
+        return image
+
+    def _pytorch(self, image: str, wheels: str) -> None:
+        runner = sorted((self.repository / "runner").rglob("*.py"))
+        recipe = sorted(path for path in (self.repository / "images").rglob("*") if path.is_file())
+        inputs = _digest([*recipe, *runner])
+        if self._label(image) == inputs:
+            return
+        tell(f"  {image} …")
+        arguments = {
+            "BASE_IMAGE": BASE_IMAGE,
+            "WHEELS_IMAGE": wheels,
+            "INSTALL_FLAGS": "--no-index --find-links /wheels",
+        }
+        command: list[str | Path] = [
+            "build",
+            "--network",
+            "none",
+            "--tag",
+            image,
+            "--label",
+            f"{INPUTS_LABEL}={inputs}",
+        ]
+        for name, value in arguments.items():
+            command += ["--build-arg", f"{name}={value}"]
+        self._docker(*command, "--file", self.repository / "images/pytorch/Dockerfile", self.repository)
+
+    def _import_folder(self, folder: Path, image: str) -> None:
+        archive = subprocess.Popen(["tar", "-C", str(folder), "-c", "."], stdout=subprocess.PIPE)
+        command = [str(self.daemon.programs.program("docker")), "--host", self.daemon.host, "import"]
+        command += ["--change", f"LABEL {INPUTS_LABEL}=wheels", "-", image]
+        with archive:
+            done = subprocess.run(
+                command, stdin=archive.stdout, env=self._environment(), capture_output=True, text=True
+            )
+        if archive.returncode != 0 or done.returncode != 0:
+            raise EngineError(f"{image} could not be imported: {done.stderr}")
+
+    def _docker(self, *arguments: str | Path) -> None:
+        """The engine's own client: it alone is sure to have this daemon's builder."""
+        output_of([self.daemon.programs.program("docker"), "--host", self.daemon.host, *arguments], self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        own = {"PATH": self.daemon.programs.path(), "HOME": str(self.daemon.folder / "home"), "DOCKER_BUILDKIT": "1"}
+        return {**{name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}, **own}
+
+    def _label(self, image: str) -> str | None:
+        """What the image was made from; None where there is none."""
+        import docker
+
+        client = docker.DockerClient(base_url=self.daemon.host, timeout=60)
+        try:
+            labels = client.images.get(image).labels
+        except docker.errors.ImageNotFound:
+            return None
+        finally:
+            client.close()
+        return str(labels.get(INPUTS_LABEL, ""))
+
+
+def _digest(files: list[Path]) -> str:
+    sha = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        sha.update(f"{file.name} {len(content)} ".encode() + content)
+    return sha.hexdigest()[:16]
