@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from docker_engine import REPOSITORY
+from docker_engine import ENVIRONMENT_VARIABLE, LIBRARY_VARIABLE, REPOSITORY, Engine
 
 _PYTHONPATH = ("tests/engine/docker", "tests/engine/nvml", "tests/support", "orchestrator", "runner")
 
@@ -21,3 +22,9 @@ def docker_engine(
     command = [*prefix, sys.executable, "-m", "docker_engine", *arguments]
     kept = {name: value for name, value in environment.items() if value}
     return subprocess.run(command, cwd=REPOSITORY, env=kept, capture_output=True, text=True, timeout=600)
+
+
+def overrides_in_force(engine: Engine) -> dict[str, str]:
+    """The variables with which an `up` changes nothing about the simulated GPUs of a running engine."""
+    settings = json.loads((engine.gpus.runtime.parent / "settings.json").read_text())
+    return {LIBRARY_VARIABLE: settings["library"], ENVIRONMENT_VARIABLE: settings["environment"] or ""}

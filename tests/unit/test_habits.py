@@ -43,6 +43,14 @@ def test_claim_3_the_locks_agree_and_the_tests_tools_are_in_the_second() -> None
     assert {"pytest", "ruff", "mypy", "import-linter", "hypothesis", "pre-commit"} <= dev.keys()
 
 
+def test_claim_3_what_an_image_installs_is_what_the_host_would_but_for_torchs_build() -> None:
+    host, image = pins("requirements.lock"), pins("images/pytorch/requirements-cpu.lock")
+    assert {name: version.removesuffix("+cpu") for name, version in image.items()} == {
+        name: host[name] for name in image
+    }
+    assert image["torch"].endswith("+cpu")
+
+
 def test_claim_3_ci_runs_make_test_and_nothing_else() -> None:
     commands = [
         line

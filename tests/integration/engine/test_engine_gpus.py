@@ -10,7 +10,7 @@ from typing import Any
 import docker
 import pytest
 from docker_engine import BASE_IMAGE, ENVIRONMENT_VARIABLE, LIBRARY_VARIABLE, Engine, SimulatedGpus
-from engine_commands import docker_engine
+from engine_commands import docker_engine, overrides_in_force
 from engine_containers import gpus, python_with_pynvml, ran, started
 from llem_process import wait_until
 from simulated_nvml import Fault, Settings, a100, build_library, h100
@@ -136,15 +136,14 @@ def test_claim_6_2_engine_up_takes_both_overrides_from_its_own_environment(engin
     variables.touch()
     engine_process = engine.daemon.process()
     settings = engine.gpus.runtime.parent / "settings.json"
-    before = json.loads(settings.read_text())
+    before, restoring = settings.read_text(), overrides_in_force(engine)
     try:
         docker_engine("up", env={LIBRARY_VARIABLE: str(library), ENVIRONMENT_VARIABLE: str(variables)})
         found = json.loads(settings.read_text())
         assert (found["library"], found["environment"]) == (str(library), str(variables))
     finally:
-        overrides = {LIBRARY_VARIABLE: before["library"], ENVIRONMENT_VARIABLE: before["environment"] or ""}
-        docker_engine("up", env=overrides)
-    assert json.loads(settings.read_text()) == before
+        docker_engine("up", env=restoring)
+    assert settings.read_text() == before
     assert engine.daemon.process() == engine_process
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +16,7 @@ import docker
 import psutil
 import pytest
 from docker_engine import BASE_IMAGE, PYTORCH_IMAGE, REPOSITORY, Daemon, Engine
-from engine_commands import docker_engine
+from engine_commands import docker_engine, overrides_in_force
 from engine_containers import gpus, ran, read_only
 from llem_process import wait_until
 
@@ -128,7 +130,7 @@ def test_claim_6_1_the_engine_has_the_base_image_and_the_pytorch_image_of_this_v
 
 def test_claim_6_1_engine_up_on_a_running_engine_builds_and_restarts_nothing(engine: Engine, client: Any) -> None:
     process, images = engine.daemon.process(), {image.id for image in client.images.list()}
-    done = docker_engine("up", env={"LLEM_TEST_NVML_LIB": "", "LLEM_TEST_NVML_ENV": ""})
+    done = docker_engine("up", env=overrides_in_force(engine))
     assert done.returncode == 0, done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert engine.daemon.process() == process
@@ -152,6 +154,20 @@ def test_claim_6_1_an_engine_that_tests_are_using_is_not_taken_down(engine: Engi
     assert done.returncode == 1
     assert "somebody's tests are using it" in done.stderr
     assert engine.daemon.answers()
+
+
+def test_claim_6_1_an_engine_that_nobody_has_wanted_for_long_gives_its_disk_back(engine: Engine) -> None:
+    old, recent = (engine.folder.with_name(f"test-{name}") for name in ("old", "recent"))
+    try:
+        for folder in (old, recent):
+            folder.mkdir()
+            (folder / ".lock").touch()
+        os.utime(old / ".lock", (0, 0))
+        assert docker_engine("up", env=overrides_in_force(engine)).returncode == 0
+        assert (old.exists(), recent.exists()) == (False, True)
+    finally:
+        for folder in (old, recent):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def by_stopping(daemon: Daemon) -> None:

@@ -50,6 +50,15 @@ def test_claim_6_3_without_rights_the_rest_runs_and_it_is_said_loudly_and_is_a_f
     assert "No container was tested here" in done.stderr
 
 
+def test_claim_6_3_a_ctrl_c_ends_the_tests_and_their_exit_code_still_counts(engine: Engine) -> None:
+    # To the whole group, as a terminal sends it.
+    command = "trap 'exit 7' INT; kill -INT 0; sleep 60"
+    done = docker_engine("around", "sh", "-c", command, prefix=("setsid", "--wait"))
+    assert done.returncode == 7, done.stderr
+    assert "stays up" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_claim_6_3_engine_up_without_rights_says_why(tmp_path: Path) -> None:
     done = docker_engine("up", env={"XDG_CACHE_HOME": str(tmp_path)}, prefix=WITHOUT_RIGHTS)
     assert done.returncode == 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
 from .commands import tell
 from .engine import Engine
 from .errors import EngineError, EngineImpossible
+from .packages import assert_possible
 
 _USAGE = "usage: python -m docker_engine up | down | host | around COMMAND…"
 _LINE = "!" * 100
@@ -53,21 +55,35 @@ def _around(engine: Engine, command: list[str]) -> int:
     Where there can be none they run without it, and say so; that the tests which need it then fail with CI=true, and
     are skipped elsewhere, is the work of their fixture.
     """
-    with engine.used():
-        try:
-            engine.up(os.environ)
-        except EngineImpossible as error:
-            tell(f"{_LINE}\nNo container is tested here: {error}.\n{_LINE}")
-            code = subprocess.run(command).returncode
-            tell(f"{_LINE}\nNo container was tested here: {error}.\n{_LINE}")
-            return code
-        except EngineError as error:
-            tell(f"The test engine could not be brought up: {error}")
-            return 1
-        code = subprocess.run(command).returncode
-    if not engine.down():
-        tell("The test engine stays up: somebody else's tests are using it.")
+    try:
+        assert_possible()
+    except EngineImpossible as error:
+        tell(f"{_LINE}\nNo container is tested here: {error}.\n{_LINE}")
+        code = _run(command)
+        tell(f"{_LINE}\nNo container was tested here: {error}.\n{_LINE}")
+        return code
+    try:
+        with engine.used():
+            code = _up(engine) or _run(command)
+    finally:
+        if not engine.down():
+            tell("The test engine stays up: somebody else's tests are using it.")
     return code
+
+
+def _run(command: list[str]) -> int:
+    """The command's exit code. Ctrl-C reaches it from the terminal, SIGTERM from us; we stay to clear up after it."""
+    child: subprocess.Popen[bytes] | None = None
+
+    def pass_on(number: int, _: object) -> None:
+        if child is not None and number == signal.SIGTERM:
+            child.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    child = subprocess.Popen(command)
+    code = child.wait()
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":

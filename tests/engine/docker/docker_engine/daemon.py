@@ -15,6 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,12 +91,13 @@ class Daemon:
         """Stop it and its containers, and remove what it left outside its namespaces. Nothing happens where it is not
         running, but for the remains of one that was killed."""
         process = self.process()
-        if process is not None:
-            for child in process.children():
+        with suppress(psutil.NoSuchProcess):
+            for child in process.children() if process is not None else []:
                 child.send_signal(signal.SIGTERM)
-            _within(_STOP_PATIENCE_S, lambda: not self._alive())
-        for each in self._alive():
-            each.kill()
+        _within(_STOP_PATIENCE_S, lambda: not self._alive())
+        with suppress(psutil.NoSuchProcess):
+            for each in self._alive():
+                each.kill()
         if not _within(_STOP_PATIENCE_S, lambda: not self._alive()):
             raise EngineError(f"processes of the Docker daemon in {self.folder} do not end: {self._alive()}")
         self.socket.unlink(missing_ok=True)
@@ -114,9 +116,10 @@ class Daemon:
         """Our first process, and its child, the first one of the namespace: the last of all in there to end."""
         try:
             noted = json.loads(self._note.read_text())
-        except (OSError, ValueError):
+            return [psutil.Process(each["pid"]) for each in noted if _started(each["pid"]) == each["started"]]
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            # The last: it ended while we were looking, and what it carried with it ends with it.
             return []
-        return [psutil.Process(each["pid"]) for each in noted if _started(each["pid"]) == each["started"]]
 
     def _command(self) -> list[str]:
         home = self.folder / "home"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from .images import BASE_IMAGE, BASE_PACKAGES, CODENAME, ImageBuilder
 from .packages import WANTED, Apt, Programs, assert_possible, unpacked_programs
 
 REPOSITORY = Path(__file__).resolve().parents[4]
+_LOCK = ".lock"
+_FORGOTTEN_AFTER_S = 30 * 24 * 3600.0
 PYTORCH_IMAGE = f"llem-pytorch:{__version__}"
 
 
@@ -68,6 +71,7 @@ class Engine:
         assert_possible()
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
+            os.utime(self.folder / _LOCK)
             begun = time.monotonic()
             apt = Apt(self.folder / "apt")
             programs = unpacked_programs(self.folder / "packages", apt)
@@ -75,19 +79,17 @@ class Engine:
                 self.gpus.install(programs, environment)
             self.daemon.start()
             ImageBuilder(self.daemon, REPOSITORY, self.folder / "work", apt).build_all(__version__)
+            self._forget_others()
             tell(f"The test engine is up at {self.host} ({time.monotonic() - begun:.0f} s).")
 
     def down(self) -> bool:
         """Stop it; False where somebody's tests are using it. Images stay for the next time."""
         if not self.folder.exists():
             return True
-        with self._alone(), (self.folder / ".users").open("w") as users:
-            try:
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            self.daemon.stop()
-        return True
+        with self._alone(), self._unused() as unused:
+            if unused:
+                self.daemon.stop()
+            return unused
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -97,9 +99,34 @@ class Engine:
             fcntl.flock(users, fcntl.LOCK_SH)
             yield
 
+    def _forget_others(self) -> None:
+        """Remove engines of other Dockerfiles and locks that nobody has brought up for long: each is gigabytes."""
+        for lock in self.folder.parent.glob(f"*/{_LOCK}"):
+            other = Engine(lock.parent)
+            if other._forgotten():
+                # Looked at again when nobody else is at it: its own `up` may have been first.
+                with other._alone(), other._unused() as unused:
+                    if unused and other._forgotten():
+                        other.daemon.stop()
+                        shutil.rmtree(other.folder)
+
+    def _forgotten(self) -> bool:
+        return time.time() - (self.folder / _LOCK).stat().st_mtime > _FORGOTTEN_AFTER_S
+
+    @contextmanager
+    def _unused(self) -> Iterator[bool]:
+        """Whether nobody's tests are using it; while this lasts nobody's begin to."""
+        with (self.folder / ".users").open("w") as users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with (self.folder / ".lock").open("w") as lock:
+        with (self.folder / _LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
