@@ -16,7 +16,7 @@ TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.lock)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # A private Docker engine, so that containers are tested with a real one on every Linux machine where root is had.
-ENGINE = TORCH_CPU_INDEX=$(TORCH_CPU_INDEX) PYTHONPATH=tests/engine/docker:tests/engine/nvml $(BIN)/python -m docker_engine
+ENGINE = TORCH_CPU_INDEX=$(TORCH_CPU_INDEX) $(BIN)/python tests/engine/docker
 
 .PHONY: help setup study test lint bench engine-up engine-down engine-host clean
 

@@ -24,7 +24,7 @@ def test_claim_6_3_make_test_runs_pytest_with_the_engine_around_it() -> None:
     installed = f"{sys.prefix}/.installed-dev"
     command = ["make", "--dry-run", "-o", installed, f"VENV={sys.prefix}", "test"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert re.search(r"-m docker_engine around \S+/bin/python -m pytest", done.stdout), done.stdout + done.stderr
+    assert re.search(r"tests/engine/docker around \S+/bin/python -m pytest", done.stdout), done.stdout + done.stderr
 
 
 def test_claim_6_3_the_engine_is_up_while_the_tests_run_and_their_exit_code_counts(engine: Engine) -> None:

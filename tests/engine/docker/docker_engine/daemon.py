@@ -80,6 +80,10 @@ class Daemon:
         self.stop()
         if len(str(self.socket)) > _LONGEST_SOCKET_PATH:
             raise EngineError(f"{self.socket} is too long for a socket's path: set XDG_CACHE_HOME to a shorter folder")
+        if self.folder.resolve().is_relative_to("/run"):
+            raise EngineError(
+                f"the daemon has a /run of its own, and cannot see {self.folder}: set XDG_CACHE_HOME elsewhere"
+            )
         (self.folder / "home").mkdir(parents=True, exist_ok=True)
         (self.folder / "home" / "daemon.json").write_text("{}\n")
         process = self._spawn()

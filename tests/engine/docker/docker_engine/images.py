@@ -27,7 +27,7 @@ INPUTS_LABEL = "org.llem.test-engine.inputs"
 _TORCH_CPU_INDEX = os.environ.get("TORCH_CPU_INDEX", "https://download.pytorch.org/whl/cpu")
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 # On a tmpfs of its own: no write has to reach the disk, and a killed bootstrap leaves neither files nor mounts.
-_ON_TMPFS = 'mount -t tmpfs -o mode=1777 tmpfs /tmp && TMPDIR=/tmp exec "$@"'
+_ON_TMPFS = 'mount -t tmpfs -o mode=1777 tmpfs "$0" && TMPDIR=$0 exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ class ImageBuilder:
         self.apt.update()
         archive = self.work / "base.tar"
         # mmdebstrap looks at the end of a name for the format, and writes the file only at its end.
-        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _ON_TMPFS, "sh"]
+        tmpfs = self.work / "bootstrap"
+        tmpfs.mkdir(exist_ok=True)
+        command: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        command += ["sh", "-c", _ON_TMPFS, tmpfs]
         command += ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(BASE_PACKAGES)}"]
         command += [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
         output_of([*command, CODENAME, archive, self.apt.mirror(CODENAME)], self._environment())

@@ -1,4 +1,4 @@
-"""`python -m docker_engine up | down | host | around COMMAND…`, as the Makefile calls it."""
+"""`up | down | host | around COMMAND…`, as the Makefile calls them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .engine import Engine
 from .errors import EngineError, EngineImpossible
 from .packages import assert_possible
 
-_USAGE = "usage: python -m docker_engine up | down | host | around COMMAND…"
+_USAGE = "usage: python tests/engine/docker up | down | host | around COMMAND…"
 _LINE = "!" * 100
 
 
@@ -84,7 +84,3 @@ def _run(command: list[str]) -> int:
     child = subprocess.Popen(command)
     code = child.wait()
     return code if code >= 0 else 128 - code
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
