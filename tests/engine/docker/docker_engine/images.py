@@ -73,7 +73,7 @@ class ImageBuilder:
             self.repository / "images" / "installer.lock",
             self.repository / "images/pytorch/requirements-cpu.lock",
         ]
-        image = f"llem-wheels:{_digest(locks)}"
+        image = f"llem-wheels:{self._digest(locks)}"
         if self._label(image) is not None:
             return image
         tell("  wheels …")
@@ -94,7 +94,7 @@ class ImageBuilder:
     def _pytorch(self, image: str, wheels: str) -> None:
         runner = sorted((self.repository / "runner").rglob("*.py"))
         recipe = sorted(path for path in (self.repository / "images").rglob("*") if path.is_file())
-        inputs = _digest([*recipe, *runner])
+        inputs = self._digest([*recipe, *runner])
         if self._label(image) == inputs:
             return
         tell(f"  {image} …")
@@ -148,10 +148,9 @@ class ImageBuilder:
             client.close()
         return str(labels.get(INPUTS_LABEL, ""))
 
-
-def _digest(files: list[Path]) -> str:
-    sha = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        sha.update(f"{file.name} {len(content)} ".encode() + content)
-    return sha.hexdigest()[:16]
+    def _digest(self, files: list[Path]) -> str:
+        sha = hashlib.sha256()
+        for file in files:
+            content = file.read_bytes()
+            sha.update(f"{file.relative_to(self.repository)} {len(content)} ".encode() + content)
+        return sha.hexdigest()[:16]
