@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,9 +40,19 @@ class LineObserver(Observer):
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
         self._total = 0
+        self._gone = False
 
     def say(self, message: str) -> None:
-        """Print a line."""
+        """Print a line. A terminal that is gone must not take the study with it."""
+        if self._gone:
+            return
+        try:
+            self.print(message)
+        except OSError:
+            self._gone = True
+
+    def print(self, message: str) -> None:
+        """Print a line, or raise OSError."""
         click.echo(message, err=True)
 
     def notice(self, message: str) -> None:
@@ -77,8 +88,9 @@ class BarObserver(LineObserver):
         self._study_bar: Any = None
         self._run_bar: Any = None
         self._power_w: float | None = None
+        self._phase = ""
 
-    def say(self, message: str) -> None:
+    def print(self, message: str) -> None:
         from tqdm import tqdm
 
         tqdm.write(message, file=sys.stderr)
@@ -88,8 +100,11 @@ class BarObserver(LineObserver):
 
         super().study_started(folder, total, done)
         form = "{desc}: {n_fmt}/{total_fmt} runs |{bar}| {elapsed} so far, {remaining} left"
-        self._study_bar = tqdm(total=total, initial=done, desc="study", bar_format=form, file=sys.stderr, position=0)
-        self._run_bar = tqdm(total=1, bar_format="{desc}", file=sys.stderr, position=1, leave=False)
+        try:
+            self._study_bar = tqdm(total=total, initial=done, desc="study", bar_format=form, file=sys.stderr)
+            self._run_bar = tqdm(total=1, bar_format="{desc}", file=sys.stderr, position=1, leave=False)
+        except OSError:
+            self._gone = True
 
     def run_event(self, run: PlannedRun, event: Event) -> None:
         super().run_event(run, event)
@@ -108,15 +123,26 @@ class BarObserver(LineObserver):
 
     def run_ended(self, ending: RunEnding) -> None:
         super().run_ended(ending)
-        self._study_bar.update(1)
+        if self._study_bar is not None:
+            with suppress(OSError):
+                self._study_bar.update(1)
         self._show("")
 
     def study_ended(self) -> None:
         for bar in (self._run_bar, self._study_bar):
             if bar is not None:
-                bar.close()
+                with suppress(OSError):
+                    bar.close()
 
     def _show(self, text: str, append: bool = False) -> None:
+        if self._gone or self._run_bar is None:
+            return
+        try:
+            self._draw(text, append)
+        except OSError:
+            self._gone = True
+
+    def _draw(self, text: str, append: bool) -> None:
         if not append:
             self._phase = text
         # The study's bar counts runs, minutes apart; its clock should not stand still in between.

@@ -103,6 +103,8 @@ def _study(path: Path | None, options: dict[str, Any]) -> Any:
 
 
 def _refuse_with_resume(options: dict[str, Any]) -> None:
-    fixed = [name for name in ("cycles", "order", "output") if options[name] is not None]
-    if fixed:
-        raise UsageError(f"--{fixed[0]} cannot be changed with --resume: the plan of that study is made.")
+    allowed = ("quiet", "verbose", "dry_run")
+    given = [name for name, value in options.items() if value not in (None, False) and name not in allowed]
+    if given:
+        flag = "--" + given[0].replace("_", "-")
+        raise UsageError(f"{flag} cannot be changed with --resume: the plan of that study is made.")

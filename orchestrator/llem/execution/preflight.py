@@ -10,6 +10,7 @@ from pathlib import Path
 from llem.errors import NotReadyError, UsageError
 from llem.execution.exchange import Prompts, prompts_text
 from llem.launch.models import check_model_folder, prepare_builtin
+from llem.paths import expanded
 from llem.study import resolve_model
 from llem.study.datasets import read_prompts
 from llem_runner.contract import ExperimentConfig
@@ -57,14 +58,19 @@ def check_inputs(configs: Iterable[ExperimentConfig], base_folder: Path) -> Inpu
 
 
 def with_models(
-    inputs: Inputs, configs: Iterable[ExperimentConfig], base_folder: Path, notice: Callable[[str], None]
+    inputs: Inputs,
+    configs: Iterable[ExperimentConfig],
+    base_folder: Path,
+    notice: Callable[[str], None],
+    stop: Callable[[float], bool],
 ) -> Inputs:
     """`inputs` with every model made ready. After the checks: nobody waits for a download to learn of a misspelt path.
 
+    `stop(seconds)` waits that long and says whether we were asked to end.
     Raises NotReadyError where a model cannot be had.
     """
     names = dict.fromkeys(config.model for config in configs)
-    return replace(inputs, models={name: _model_path(name, base_folder, notice) for name in names})
+    return replace(inputs, models={name: _model_path(name, base_folder, notice, stop) for name in names})
 
 
 def check_prompts_unchanged(inputs: Inputs, hashes: Mapping[str, str]) -> None:
@@ -87,17 +93,17 @@ def _check_model(config: ExperimentConfig, base_folder: Path) -> None:
         check_model_folder(source.path, config.trust_remote_code)
 
 
-def _model_path(model: str, base_folder: Path, notice: Callable[[str], None]) -> str:
+def _model_path(model: str, base_folder: Path, notice: Callable[[str], None], stop: Callable[[float], bool]) -> str:
     source = resolve_model(model, base_folder)
     if source.kind == "builtin":
-        return prepare_builtin(model, notice)
+        return prepare_builtin(model, notice, stop)
     if source.path is None:
         raise NotReadyError(f"model {model}: models from a hub are not available yet. Use a local folder or builtin:.")
     return str(source.path)
 
 
 def _adapter(path: str, base_folder: Path) -> str:
-    folder = (base_folder / Path(path).expanduser()).absolute()
+    folder = (base_folder / expanded(path)).absolute()
     if not (folder / "adapter_config.json").is_file():
         raise UsageError(f"lora.adapter_path {folder}: no adapter_config.json there, so it is no adapter folder.")
     return str(folder)

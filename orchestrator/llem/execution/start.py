@@ -26,6 +26,8 @@ from llem.execution.session import Session
 from llem.launch.engine import engine_answers
 from llem.launch.local import LocalLauncher
 from llem.launch.protocol import Launcher
+from llem.paths import checked as checked_path
+from llem.paths import expanded
 from llem.results.study_result import StudyResult
 from llem.study import Study
 from llem.version import __version__
@@ -64,7 +66,8 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         with closing(launcher or _local_launcher(observer)) as where:
             images = where.prepare(study.backends, {})
             started = time.time()
-            parent = Path(checked.output.folder).expanduser()
+            checked_path(study.base_folder.absolute() / study.name)
+            parent = expanded(checked.output.folder)
             folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
                 begun = begin(folder, study, plan, inputs, checked.output.save_timeline, started)
@@ -105,9 +108,12 @@ def _execute(
             manifest.update(status="running")
             todo = _collect(session, begun) if begun.resumed else begun.todo
             end = run_plan(session, todo, begun.attempts)
-        finally:
             observer.study_ended()
-        return StudyEnd(finish_study(session, end.reason), folder.root, end.reason)
+            return StudyEnd(finish_study(session, end.reason), folder.root, end.reason)
+        except BaseException:
+            observer.study_ended()
+            manifest.update(status="stopped")
+            raise
 
 
 def _collect(session: Session, begun: Begun) -> list[PlannedRun]:
@@ -115,7 +121,7 @@ def _collect(session: Session, begun: Begun) -> list[PlannedRun]:
     session.journal.append("study_resumed", version=__version__)
     left = []
     for run in begun.todo:
-        ending = collect_left_behind(session, run) if run.run_id in begun.attempts else None
+        ending = collect_left_behind(session, run) if run.run_id in begun.in_hand else None
         if ending is None:
             left.append(run)
         else:
@@ -133,7 +139,7 @@ def _with_models(
     """`with_models`; a Ctrl-C, which a download takes for a failure of its own, is told as what it is."""
     stopped = InterruptedEarly("Interrupted before the first run: nothing was started.")
     try:
-        inputs = with_models(inputs, configs.values(), base_folder, observer.notice)
+        inputs = with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
     except NotReadyError as error:
         if interrupts.requested:
             raise stopped from error

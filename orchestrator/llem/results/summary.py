@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem.results.json_text import printable
+from llem.printable import printable
 from llem.results.statistics import Statistic, statistic
 from llem.results.study_result import ENERGY_PER_TOKEN, ExperimentSummary, StudyResult
 from llem_runner.contract import ExperimentResult
