@@ -6,11 +6,13 @@ Commands are imported when they are called: `llem --help` loads neither pydantic
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
 
 from llem.errors import LlemError
+from llem.printable import on_own_lines
 from llem.version import __version__
 
 # Command → (its one-line help, kept here so that listing it imports nothing).
@@ -48,6 +50,9 @@ def _llem() -> None:
 
 def main() -> None:
     """Entry point of the `llem` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "±" gets a "?", not a traceback
     try:
         sys.exit(_llem.main(standalone_mode=False))
     except click.exceptions.Exit as error:
@@ -58,7 +63,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except LlemError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {on_own_lines(str(error))}", err=True)
         sys.exit(int(error.exit_code))
     except BrokenPipeError:
         # `llem plan … | head`: the reader has seen enough. Python would complain once more while closing.

@@ -11,6 +11,7 @@ from llem.errors import NotReadyError, UsageError
 from llem.execution.exchange import Prompts, prompts_text
 from llem.launch.models import check_model_folder, prepare_builtin
 from llem.paths import expanded
+from llem.printable import on_one_line
 from llem.study import resolve_model
 from llem.study.datasets import read_prompts
 from llem_runner.contract import ExperimentConfig
@@ -51,7 +52,7 @@ def check_inputs(configs: Iterable[ExperimentConfig], base_folder: Path) -> Inpu
             if (key := prompts_key(config)) not in prompts:
                 prompts[key] = read_prompts(config, base_folder)
         except UsageError as error:
-            problems.append(str(error))
+            problems.append(on_one_line(str(error)))
     if problems:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     return Inputs(prompts, {}, adapters)
