@@ -22,7 +22,7 @@ def read_capped(path: Path) -> bytes:
 
     Raises OSError, also for what is no regular file: a pipe without a writer would be waited for.
     """
-    with open(path, "rb", opener=_without_waiting) as file:  # noqa: PTH123 (pathlib's takes no opener)
+    with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         return file.read(MAX_BYTES + 1)
