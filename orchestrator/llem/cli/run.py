@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +66,20 @@ def _run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> in
     else:
         end = start_study(_study(study, options), observer)
     print_study(end.result, end.folder)
-    if end.reason == "interrupted":
-        click.echo(f"Interrupted. Go on with:  llem run --resume {end.folder}", err=True)
-    elif end.reason != "plan_done":
-        words = {"consecutive_failures": "too many runs failed in a row", "wall_clock": "the time limit is reached"}
-        click.echo(f"Stopped: {words[end.reason]}. Go on with:  llem run --resume {end.folder}", err=True)
+    why = {
+        "interrupted": "Interrupted",
+        "consecutive_failures": "Stopped: too many runs failed in a row",
+        "wall_clock": "Stopped: the time limit is reached",
+    }
+    if end.reason in why:
+        command = shlex.join([_program(), "run", "--resume", str(end.folder)])
+        click.echo(f"{why[end.reason]}. Go on with:  {command}", err=True)
     return int(end.exit_code)
+
+
+def _program() -> str:
+    """How this program is called again: `llem` where that is found, else by its path (a virtual environment's)."""
+    return "llem" if shutil.which("llem") else sys.argv[0]
 
 
 def _dry_run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,17 +46,33 @@ def check_inputs(configs: Iterable[ExperimentConfig], base_folder: Path) -> Inpu
     adapters: dict[str, str] = {}
     problems: list[str] = []
     for config in {_inputs_key(config): config for config in configs}.values():
-        try:
+        with _collecting(problems):
             _check_model(config, base_folder)
+        with _collecting(problems):
             if config.lora and config.lora.adapter_path:
                 adapters[config.lora.adapter_path] = _adapter(config.lora.adapter_path, base_folder)
+        with _collecting(problems):
             if (key := prompts_key(config)) not in prompts:
                 prompts[key] = read_prompts(config, base_folder)
-        except UsageError as error:
-            problems.append(on_one_line(str(error)))
     if problems:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     return Inputs(prompts, {}, adapters)
+
+
+@contextmanager
+def _collecting(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        problems.append(on_one_line(str(error)))
+
+
+def refuse_without_gpu(configs: Iterable[ExperimentConfig], gpus: bool) -> None:
+    """Raise NotReadyError where every experiment asks for a GPU and this machine has none: no run could succeed."""
+    if not gpus and all(config.device == "cuda" for config in configs):
+        raise NotReadyError(
+            "The study asks for device: cuda, and no NVIDIA GPU was found here (does nvidia-smi work?)."
+        )
 
 
 def with_models(

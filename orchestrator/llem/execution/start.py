@@ -21,7 +21,7 @@ from llem.execution.loop import StopReason, record_ending, run_plan
 from llem.execution.manifest import Counts, Manifest
 from llem.execution.observer import Observer
 from llem.execution.plan_file import PlannedRun
-from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchanged, with_models
+from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchanged, refuse_without_gpu, with_models
 from llem.execution.session import Session
 from llem.launch.engine import engine_answers
 from llem.launch.local import LocalLauncher
@@ -64,6 +64,7 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         plan = checked.plan
         inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
         with closing(launcher or _local_launcher(observer)) as where:
+            refuse_without_gpu(plan.experiments.values(), gpus=any(place.gpu_uuids for place in where.capacity()))
             images = where.prepare(study.backends, {})
             started = time.time()
             checked_path(study.base_folder.absolute() / study.name)

@@ -104,4 +104,6 @@ def test_claim_20_run_experiment_returns_the_result_or_raises_with_the_kind(
     from llem.api import ExperimentFailed
 
     with pytest.raises(ExperimentFailed, match="backend: "):
+        public.run_experiment(model="builtin:tiny-llama", pytorch={"load_in_4bit": True}, n=1, output=tmp_path)
+    with pytest.raises(public.NotReadyError, match="no NVIDIA GPU was found"):
         public.run_experiment(model="builtin:tiny-llama", device="cuda", n=1, output=tmp_path)
