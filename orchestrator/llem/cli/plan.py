@@ -42,7 +42,7 @@ def print_plan(study: Study, plan: Plan) -> None:
         f"{len(plan.experiments)} to run"
     )
     click.echo(f"  runs          {len(plan.runs)} = {len(plan.experiments)} × {execution.n_cycles} cycles")
-    click.echo(f"  order         {execution.cycle_order}, pauses of {plan.pause_seconds:g} s in all")
+    click.echo(f"  order         {execution.cycle_order}, pauses of {plan.pause_seconds:.10g} s in all")
     _print_experiments(plan)
     _print_skipped(plan)
 

@@ -42,7 +42,7 @@ def _check_combinations(block: Block, problems: Problems) -> None:
     if _has_model(block):
         for values, place in islice(block.over(_MODEL), MAX_EXPERIMENTS):
             if values.get("model") is None:
-                problems.add(place, "model is missing here: name a Hub id, a folder, or builtin:…")
+                problems.add(place, _NO_MODEL)
     for values, place in islice(block.over(_DATASET), MAX_EXPERIMENTS):
         for name in _lengths_missing(values):
             problems.add(place, f"dataset: {name} is missing")

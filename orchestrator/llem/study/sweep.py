@@ -10,7 +10,7 @@ from typing import Any
 
 from llem.study.check import LATER, Checker
 from llem.study.dimensions import Alternative, Dimension, Spot, Sweep, broken, nothing
-from llem.study.keys import BACKENDS, Found, Later, Path, Section, find, suggest_path
+from llem.study.keys import BACKENDS, Path, Section, find, is_there, suggest_path
 from llem.study.merge import lay, nest
 from llem.study.nodes import BROKEN, Node
 from llem.study.path_set import PathSet
@@ -75,7 +75,7 @@ class _Reader:
     def dimension(self, name: str, node: Node, place: Place) -> Dimension | None:
         """The axis or group of one member of `sweep`; None, and a problem, where it is neither."""
         known = find(tuple(name.split(".")))
-        if node.is_list and any(item.is_mapping for item in node.value) and not (known and _later(known)):
+        if node.is_list and any(item.is_mapping for item in node.value) and not (known and not is_there(known.key)):
             if known is None and name not in STUDY_KEYS:
                 return self._group(name, node, place)
             self._refuse_group(name, node, place)
@@ -96,7 +96,7 @@ class _Reader:
             near = suggest_path(dotted) if self.problems.few else None
             self.problems.add(place, f"unknown path {shown(dotted)} in sweep", near)
             return None
-        if isinstance(key.key, Later):
+        if not is_there(key.key):
             self.problems.add(place, f"{dotted}: {LATER}")
             return None
         return path
@@ -233,10 +233,6 @@ class _Reader:
             parts = tuple(choice.spots[digit] for choice, digit in zip(choices, digits, strict=True))
             alternatives.append(Alternative(values, entry.place, label, absent, parts))
         return alternatives
-
-
-def _later(key: Found) -> bool:
-    return isinstance(key.key, Later)
 
 
 def _open(path: Path) -> bool:
