@@ -134,13 +134,19 @@ def find(path: Path, keys: Section = EXPERIMENT) -> Found | None:
     key: Key = keys
     for depth, name in enumerate(path):
         if isinstance(key, Leaf):
-            return Found(key, inside=True) if key.open and depth and all(path[depth:]) else None
+            return Found(key, inside=True) if key.open and depth else None
         if isinstance(key, Later):
             return Found(key)
         if isinstance(key, Each) or name not in key.children:
             return None
         key = key.children[name]
     return Found(key)
+
+
+def find_dotted(dotted: str) -> Found | None:
+    """The key at a dotted path; None where there is none. Between two dots stands a name, though a key may be empty."""
+    path = tuple(dotted.split("."))
+    return find(path) if all(path) else None
 
 
 def all_paths(keys: Section = EXPERIMENT, above: Path = ()) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from llem.study.check import LATER, Checker
 from llem.study.dimensions import Alternative, Dimension, Spot, Sweep, broken, nothing
-from llem.study.keys import BACKENDS, Path, Section, find, is_there, suggest_path
+from llem.study.keys import BACKENDS, Path, Section, find, find_dotted, is_there, suggest_path
 from llem.study.merge import lay, nest
 from llem.study.nodes import BROKEN, Node
 from llem.study.path_set import PathSet
@@ -74,7 +74,7 @@ class _Reader:
 
     def dimension(self, name: str, node: Node, place: Place) -> Dimension | None:
         """The axis or group of one member of `sweep`; None, and a problem, where it is neither."""
-        known = find(tuple(name.split(".")))
+        known = find_dotted(name)
         if node.is_list and any(item.is_mapping for item in node.value) and not (known and not is_there(known.key)):
             if known is None and name not in STUDY_KEYS:
                 return self._group(name, node, place)
@@ -88,7 +88,7 @@ class _Reader:
     def path(self, dotted: str, place: Place) -> Path | None:
         """A dotted path that leads to a key of an experiment; None, and a problem, where it leads nowhere."""
         path = tuple(dotted.split("."))
-        key = find(path)
+        key = find_dotted(dotted)
         if key is None and path[0] in STUDY_KEYS:
             self.problems.add(place, f"{shown(dotted)}: {_STUDY_KEY.format(path[0])}")
             return None

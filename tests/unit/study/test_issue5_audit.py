@@ -56,6 +56,9 @@ def test_claim_5_5_an_empty_key_is_allowed_where_any_key_is() -> None:
     config = only(M + "pytorch: {device_map: {'': cpu}}\n")
     assert config.pytorch is not None
     assert config.pytorch.device_map == {"": "cpu"}
+    plan = plan_of(M + "experiments: [{}, {passthrough_kwargs: {'': 1, a: {'': 2}}}]\n")
+    assert plan.swept == ("passthrough_kwargs.", "passthrough_kwargs.a.")
+    assert problems_of(M + "sweep: {passthrough_kwargs.: [1]}\n")[0].startswith("2:9: unknown path")
 
 
 def test_claim_5_3_off_may_be_quoted() -> None:
