@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -50,6 +52,9 @@ def _llem() -> None:
 
 def main() -> None:
     """Entry point of the `llem` script."""
+    # Whoever closed an output wants nothing there; everything that prints may rely on there being one.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no "±" gets a "?", not a traceback
@@ -57,7 +62,7 @@ def main() -> None:
         sys.exit(_llem.main(standalone_mode=False))
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -66,6 +71,11 @@ def main() -> None:
         click.echo(f"Error: {on_own_lines(str(error))}", err=True)
         sys.exit(int(error.exit_code))
     except BrokenPipeError:
-        # `llem plan … | head`: the reader has seen enough. Python would complain once more while closing.
-        sys.stderr.close()
+        # `llem plan … | head`: the reader has seen enough.
+        forget_stdout()
         sys.exit(1)
+
+
+def forget_stdout() -> None:
+    """After a write to it has failed: what is still buffered would fail again while Python closes it, as exit 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.execution.observer import Observer, RunEnding
+from llem.printable import on_one_line, printable
 from llem_runner.contract.events import Event, HeartbeatEvent, PhaseEvent, ProgressEvent, WarningEvent
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class LineObserver(Observer):
         if isinstance(event, PhaseEvent) and self._verbose:
             self.say(f"[{run.sequence}/{self._total}]   {event.name}")
         elif isinstance(event, WarningEvent) and self._verbose:
-            self.say(f"[{run.sequence}/{self._total}]   warning {event.code}: {event.message}")
+            words = printable(f"{event.code}: {event.message}", 500)
+            self.say(f"[{run.sequence}/{self._total}]   warning {words}")
 
     def run_ended(self, ending: RunEnding) -> None:
         self.say(f"[{ending.run.sequence}/{self._total}] {outcome(ending)}")
@@ -156,14 +158,14 @@ class BarObserver(LineObserver):
 def describe(run: PlannedRun) -> str:
     """A run in one line: its cycle and what sets it apart."""
     swept = ", ".join(f"{path}={value}" for path, value in run.swept.items())
-    return f"{run.run_id} ({swept or run.experiment.model})"
+    return on_one_line(f"{run.run_id} ({swept or run.experiment.model})")
 
 
 def outcome(ending: RunEnding) -> str:
     """How a run ended, in one line."""
     result = ending.result
     if result is None:
-        return f"{ending.kind}: {ending.message}"
+        return printable(f"{ending.kind}: {ending.message}")
     energy = result.energy.per_output_token_j
     joules = f", {energy:.3g} J/output token" if energy is not None else ""
     flag = ", simulated" if result.simulated else ""

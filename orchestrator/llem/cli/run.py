@@ -56,6 +56,7 @@ def command(ctx: click.Context, /, study: Path | None, resume: Path | None, **op
 
 
 def _run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> int:
+    from llem.cli.app import forget_stdout
     from llem.cli.result_table import print_study
     from llem.execution.start import resume_study, start_study
 
@@ -65,7 +66,12 @@ def _run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> in
         end = resume_study(resume, observer)
     else:
         end = start_study(_study(study, options), observer)
-    print_study(end.result, end.folder)
+    try:
+        print_study(end.result, end.folder)
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads on. How the study went is in its folder, and still decides the exit code.
+        forget_stdout()
     why = {
         "interrupted": "Interrupted",
         "consecutive_failures": "Stopped: too many runs failed in a row",
