@@ -33,12 +33,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	  $(PIP) install --quiet --no-deps "$(TORCH)+cpu" 2>/dev/null || \
 	  $(PIP) install --quiet --no-deps --extra-index-url $(TORCH_CPU_INDEX) "$(TORCH)+cpu"; fi
 	@if test -e /proc/driver/nvidia/version; then $(PIP) install --quiet "$(TORCH)"; fi
-	$(PIP) install --quiet --no-deps -r requirements.lock
-	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(PIP) install --quiet --no-deps -r requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(PIP) install --quiet --no-deps -r requirements-dev.lock
+	@$(PIP) install --quiet --no-deps -r requirements-dev.lock
 	@touch $@
 
 study: $(VENV)/.installed ## run a study: make study STUDY=examples/quickstart.yaml

@@ -7,7 +7,7 @@ from typing import Any
 
 from llem.errors import LlemError, UsageError
 from llem.execution.observer import Observer
-from llem.execution.start import resume_study, start_study
+from llem.execution.start import StudyEnd, resume_study, start_study
 from llem.results.study_result import StudyResult
 from llem.study import Study, StudyOverrides, study_of
 from llem.study import load_study as _load
@@ -37,17 +37,18 @@ def run_study(
     """Run a study in a new folder below `output`, or go on with it where `study` is a study folder.
 
     Returns what completed and what failed: a failed run is in `.failures` and raises nothing. Raises UsageError or
-    NotReadyError where nothing could be started.
+    NotReadyError where nothing could be started, KeyboardInterrupt where somebody pressed Ctrl-C: once the folder is
+    in order, from where it can go on.
     """
     watching = observer or Observer()
     overrides = StudyOverrides(cycles, order, no_gaps, str(output) if output else None)
     if isinstance(study, Study):
-        return start_study(with_overrides(study, overrides), watching).result
+        return _result(start_study(with_overrides(study, overrides), watching))
     if Path(study).is_dir():
         if overrides != StudyOverrides():
             raise UsageError(f"{study} is a study that began before: its plan cannot be changed any more.")
-        return resume_study(Path(study), watching).result
-    return start_study(_load(Path(study), overrides), watching).result
+        return _result(resume_study(Path(study), watching))
+    return _result(start_study(_load(Path(study), overrides), watching))
 
 
 def run_experiment(
@@ -62,8 +63,15 @@ def run_experiment(
     experiment = config.model_dump(exclude_defaults=True) if config is not None else keys
     overrides = StudyOverrides(output_folder=str(output) if output else None)
     study = study_of(experiment, name="experiment", overrides=overrides)
-    result = start_study(study, Observer()).result
+    result = _result(start_study(study, Observer()))
     if not result.results:
         failure = result.failures[0]
         raise ExperimentFailed(f"{failure.kind}: {failure.message}")
     return result.results[0]
+
+
+def _result(end: StudyEnd) -> StudyResult:
+    """The result of a study. A Ctrl-C that ended it in order is still one for the program around it."""
+    if end.reason == "interrupted":
+        raise KeyboardInterrupt(f"the study was interrupted; go on with run_study({str(end.folder)!r})")
+    return end.result

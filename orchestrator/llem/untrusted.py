@@ -48,7 +48,7 @@ def read_piece(run_folder: Path, name: str, offset: int, max_bytes: int) -> byte
         with open_untrusted(run_folder, name, sys.maxsize) as file:
             file.seek(offset)
             return file.read(max_bytes)
-    except Untrusted:
+    except (Untrusted, OSError):
         return b""
 
 

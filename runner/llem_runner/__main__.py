@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from llem_runner.contract import ExitCode, RunFailed
-from llem_runner.contract.exchange import LIFELINE_VARIABLE
 
 _USAGE = """usage: python3 -m llem_runner EXCHANGE_FOLDER             execute and measure the run in EXCHANGE_FOLDER/in
        python3 -m llem_runner probe                       GPUs and NVML of this place, as JSON
@@ -22,12 +21,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) == 4 and arguments[0] == "model":
         return _model(arguments[1], Path(arguments[2]), Path(arguments[3]))
     if len(arguments) == 1 and not arguments[0].startswith("-"):
-        from llem_runner.lifeline import end_with_standard_input, stop_on_sigterm
         from llem_runner.run import execute
 
-        stop_on_sigterm()
-        if os.environ.get(LIFELINE_VARIABLE) == "stdin":
-            end_with_standard_input()
         return execute(Path(arguments[0]))
     print(_USAGE, file=sys.stderr)
     return ExitCode.CONTRACT_MISMATCH

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from llem_runner import unmeasured
 from llem_runner.backends.protocol import BackendFacts, PeakMemory, RequestOutput
 from llem_runner.contract import ExchangeFolder, ExperimentResult, RunOrder
 from llem_runner.contract.builtin import TINY_LLAMA
@@ -13,7 +15,6 @@ from llem_runner.contract.result import (
     Compute,
     Device,
     HostEnergy,
-    Latency,
     Memory,
     Pass,
     Phase,
@@ -49,16 +50,23 @@ class MeasuredPass:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the procedure brought home. `sample_texts`: the first requests of the first pass, decoded."""
+    """What the procedure brought home. `sample_texts`: the first requests of the first pass, decoded.
+
+    `idle` and `resident` are the spans through which it really waited for those powers. `compiled_graphs`: how many
+    there were before and after the window, None for an engine that compiles none.
+    """
 
     order: RunOrder
     marks: Marks
+    idle: Span | None
+    resident: Span | None
     window: Span
     passes: Sequence[MeasuredPass]
     warmup: Warmup
     facts: BackendFacts
     memory: PeakMemory
     sample_texts: Sequence[str]
+    compiled_graphs: tuple[int | None, int | None]
     host_energy: HostEnergy
     host_problem: str | None
     simulated: bool
@@ -77,7 +85,8 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
     tokens = _tokens(measured)
     energy = report.window(
         measured.window,
-        marks,
+        idle=measured.idle,
+        resident=measured.resident,
         output_tokens=tokens.output,
         all_tokens=tokens.total,
         requests=len(measured.requests),
@@ -85,10 +94,26 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
     latency = latency_of(measured.requests)
     thermal = report.thermal(measured.window)
     _write_samples(exchange, measured)
-    _warn_of_the_unmeasured(measured, latency, events)
+    memory = Memory(
+        peak_device_bytes=report.peak_memory_bytes(measured.window),
+        peak_allocated_bytes=measured.memory.allocated_bytes,
+        model_bytes=facts.model_bytes,
+    )
+    recorder = report.recorder(measured.window.end_s)
+    agreement = quality.counter_agrees(energy, measured.window.duration_s)
+    passes = tuple(_pass(one, marks, report) for one in measured.passes)
+    phases = _phases(marks, report)
+    for code, message in (
+        *facts.warnings,
+        *unmeasured.of_the_workload(latency, memory, tokens, measured.warmup, facts),
+        *(unmeasured.of_the_boards(thermal, memory, recorder) if recording.timeline else ()),
+        *unmeasured.of_the_energy(energy, agreement, recording.boards),
+        *_of_the_run(measured),
+    ):
+        events.warning(code, message)
     checks = quality.complete(
         [
-            quality.counter_agrees(energy, measured.window.duration_s),
+            agreement,
             quality.window_length(measured.window.duration_s),
             quality.bounds_width(energy),
             quality.throttling(thermal.throttled),
@@ -108,25 +133,21 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         device=Device(requested=config.device, used=facts.device_used),
         experiment=config,
         window=_window(measured),
-        passes=tuple(_pass(one, marks, report) for one in measured.passes),
+        passes=passes,
         tokens=tokens,
         requests=Requests(total=config.n * len(measured.passes), completed=len(measured.requests)),
         energy=energy,
         host_energy=measured.host_energy,
-        recorder=report.recorder(),
+        recorder=recorder,
         throughput=_throughput(tokens, len(measured.requests), measured.window),
         latency=latency,
         compute=Compute(parameters=facts.parameters),
-        memory=Memory(
-            peak_device_bytes=report.peak_memory_bytes(measured.window),
-            peak_allocated_bytes=measured.memory.allocated_bytes,
-            model_bytes=facts.model_bytes,
-        ),
-        phases=_phases(marks, report),
+        memory=memory,
+        phases=phases,
         warmup=measured.warmup,
         thermal=thermal,
         quality=Quality(level=quality.level(checks, energy), checks=checks),
-        environment=environment(facts, recording.boards),
+        environment=_environment(measured, recording),
         warnings=events.warnings,
     )
 
@@ -163,7 +184,7 @@ def _pass(one: MeasuredPass, marks: Marks, report: EnergyReport) -> Pass:
     return Pass(
         start_unix_s=marks.unix(one.span.start_s),
         end_unix_s=marks.unix(one.span.end_s),
-        energy_j=report.span_j(one.span),
+        energy_j=report.span_j(one.span, "pass"),
         output_tokens=one.output_tokens,
     )
 
@@ -174,8 +195,8 @@ def _phases(marks: Marks, report: EnergyReport) -> tuple[Phase, ...]:
             name=name,
             start_unix_s=marks.unix(span.start_s),
             end_unix_s=marks.unix(span.end_s),
-            # The drain ends with the recording: nothing after it could bound its energy.
-            energy_j=report.span_j(span) if name != "drain" else None,
+            # The drain's is refused: it ends with the recording, and nothing after it could bound its energy.
+            energy_j=report.span_j(span, "drain" if name == "drain" else "phase"),
         )
         for name, span in marks.phases.items()
     )
@@ -190,18 +211,24 @@ def _write_samples(exchange: ExchangeFolder, measured: Measured) -> None:
             file.write(sample.model_dump_json() + "\n")
 
 
-def _warn_of_the_unmeasured(measured: Measured, latency: Latency, events: EventLog) -> None:
-    """Say why a part of the result is empty."""
-    for code, message in measured.facts.warnings:
-        events.warning(code, message)
+def _environment(measured: Measured, recording: Recording) -> dict[str, Any]:
+    described = environment(measured.facts, recording.boards)
+    before, after = measured.compiled_graphs
+    described["engine"]["compiled_graphs"] = (
+        None if before is None else {"before_window": before, "after_window": after}
+    )
+    return described
+
+
+def _of_the_run(measured: Measured) -> Iterator[tuple[str, str]]:
+    """Warnings about how the run went."""
     if measured.host_problem:
-        events.warning("host_energy_not_measured", f"Host energy was not estimated: {measured.host_problem}.")
-    if measured.memory.allocated_bytes is None:
-        events.warning("allocator_unknown", "Peak allocated memory is unknown: the device has no counting allocator.")
-    if latency.queue_s is None:
-        events.warning("queue_time_unknown", "Queue times are unknown: this engine has no queue, or does not tell.")
-    if latency.itl_s is None:
-        events.warning("token_times_unknown", "Times between tokens are unknown: this kind of generation gives none.")
-    events.warning("flops_not_counted", "Floating-point operations are not counted by this version.")
+        yield "host_energy_not_measured", f"Host energy was not estimated: {measured.host_problem}."
     if any(one.cache_was_reset is False for one in measured.passes):
-        events.warning("prefix_cache_not_reset", "The engine did not reset its prefix cache before a pass.")
+        yield "prefix_cache_not_reset", "The engine did not reset its prefix cache before a pass."
+    before, after = measured.compiled_graphs
+    if before is not None and after is not None and after > before:
+        yield (
+            "recompiled_in_window",
+            f"The engine compiled {after - before} graphs inside the window: their time and energy are in the result.",
+        )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from llem_runner.contract.result import DeviceEnergy, Energy, RecorderStats, Thermal
-from llem_runner.marks import Marks, Span
+from llem_runner.marks import Span
 from llem_runner.meter import Recording
 from llem_runner.metrics.thermal import thermal, within
 from llem_runner.power.boards import board_facts
-from llem_runner.power.estimate import SYSTEMATIC_PERCENT, Estimator, SpanEnergy, TotalEnergy, total
+from llem_runner.power.estimate import SYSTEMATIC_PERCENT, Estimator, SpanEnergy, total
 from llem_runner.power.outcomes import GpuLost
 from llem_runner.power.series import Series
 
@@ -18,35 +18,64 @@ class EnergyReport:
     """What a recording says of any span of the run. `warn(code, message)` takes what could not be known."""
 
     def __init__(self, recording: Recording, warn: Callable[[str, str], None]) -> None:
-        self._boards = recording.boards
         self._timeline = recording.timeline
+        devices = recording.timeline.devices if recording.timeline else {}
+        # Nothing was read of boards without a recording.
+        boards = recording.boards if recording.timeline else ()
+        self._read = {board.uuid: (board, devices.get(board.uuid, Series(board.uuid))) for board in boards}
         self._reason = recording.reason
         self._warn = warn
+        self._told: set[str] = set()
         self._estimators = {
-            board.uuid: Estimator(self._series(board.uuid), board_facts(board.name)) for board in recording.boards
+            uuid: Estimator(series, board_facts(board.name)) for uuid, (board, series) in self._read.items()
         }
 
-    def span_j(self, span: Span | None) -> float | None:
-        """Energy of a span over all devices; None where it cannot be known."""
-        found = self._total(span)
-        return found.total_j if found else None
+    def span_j(self, span: Span, what: str) -> float | None:
+        """Energy of a span over all devices; None where it cannot be known, with one warning for all spans of a kind.
 
-    def window(self, span: Span, marks: Marks, *, output_tokens: int, all_tokens: int, requests: int) -> Energy:
-        """Energy of the measured window, with all that is derived from it. Raises GpuLost for a broken counter."""
+        `what` names the kind ("pass"): the warning is `<what>_energy_unknown`.
+        """
+        spans = self._spans(span)
+        summed = total(spans)
+        if summed is None and self._timeline is not None and what not in self._told:
+            self._told.add(what)
+            self._warn(f"{what}_energy_unknown", f"The energy of a {what} cannot be known: {self._why_not(spans)}.")
+        return summed.total_j if summed else None
+
+    def window(
+        self,
+        span: Span,
+        *,
+        idle: Span | None,
+        resident: Span | None,
+        output_tokens: int,
+        all_tokens: int,
+        requests: int,
+    ) -> Energy:
+        """Energy of the measured window, with all that is derived from it. Raises GpuLost for a broken counter.
+
+        `idle` and `resident` are the spans that were waited through for those powers; None where nobody waited.
+        """
         if self._timeline is None:
-            self._warn("energy_not_measured", f"GPU energy was not measured: {self._reason}.")
+            self._warn(
+                "energy_not_measured",
+                f"No GPU was read (energy, power, temperature, throttling, device memory): {self._reason}.",
+            )
             return Energy(source="none")
-        refusal = next((board.energy_refusal for board in self._boards if board.energy_refusal), None)
-        spans = [] if refusal else self._spans(span)
+        spans = self._spans(span)
         lost = next((found for found in spans if found.gpu_lost), None)
         if lost is not None:
             raise GpuLost(f"GPU {lost.device}: {lost.refusal}")
-        refusal = refusal or next((found.refusal for found in spans if found.refusal), None)
-        summed = None if refusal else total(spans)
+        idle_w, resident_w = self._mean_w(idle, "idle"), self._mean_w(resident, "resident")
+        summed = total(spans)
         if summed is None:
-            self._warn("energy_refused", f"GPU energy of the window cannot be known: {refusal}.")
-            return Energy(source="nvml")
-        idle_w, resident_w = self._mean_w(marks.phases.get("idle")), self._mean_w(marks.phases.get("resident"))
+            self._warn("energy_refused", f"GPU energy of the window cannot be known: {self._why_not(spans)}.")
+            return Energy(
+                source="nvml",
+                idle_power_w=idle_w,
+                resident_power_w=resident_w,
+                devices=tuple(self._device(found) for found in spans),
+            )
         return Energy(
             source="nvml",
             method=summed.method,
@@ -66,9 +95,9 @@ class EnergyReport:
             devices=tuple(self._device(found) for found in spans),
         )
 
-    def recorder(self) -> RecorderStats | None:
-        """How evenly the recorder read."""
-        stats = self._timeline.stats() if self._timeline else None
+    def recorder(self, until_s: float) -> RecorderStats | None:
+        """How evenly the recorder read, until `until_s` at least."""
+        stats = self._timeline.stats(until_s) if self._timeline else None
         if stats is None:
             return None
         return RecorderStats(
@@ -87,27 +116,33 @@ class EnergyReport:
         peaks = [within(readings, span.start_s, span.end_s) for readings in self._slow("memory_used_bytes")]
         return sum(int(max(values)) for values in peaks) if peaks and all(peaks) else None
 
-    def _series(self, uuid: str) -> Series:
-        assert self._timeline is not None
-        return self._timeline.devices.get(uuid, Series(uuid))
-
     def _slow(self, column: str) -> list[list[tuple[float, float]]]:
-        return [self._series(board.uuid).slow.get(column, []) for board in self._boards]
+        return [series.slow.get(column, []) for _, series in self._read.values()]
 
     def _spans(self, span: Span) -> list[SpanEnergy]:
-        return [estimator.energy(span.start_s, span.end_s) for estimator in self._estimators.values()]
+        """The span on every board that was read; a refusal where the board allows none (MIG)."""
+        return [
+            SpanEnergy(uuid, span.start_s, span.end_s, refusal=board.energy_refusal)
+            if board.energy_refusal
+            else self._estimators[uuid].energy(span.start_s, span.end_s)
+            for uuid, (board, _) in self._read.items()
+        ]
 
-    def _total(self, span: Span | None) -> TotalEnergy | None:
-        if span is None or any(board.energy_refusal for board in self._boards):
-            return None
-        return total(self._spans(span))
+    def _why_not(self, spans: list[SpanEnergy]) -> str:
+        return next((found.refusal for found in spans if found.refusal), "no board was read")
 
-    def _mean_w(self, span: Span | None) -> float | None:
-        found = self._total(span)
-        return found.total_j / span.duration_s if found and span else None
+    def _mean_w(self, span: Span | None, what: str) -> float | None:
+        """Mean power over a span at rest; None with a warning where nobody waited, or the readings do not tell."""
+        spans = self._spans(span) if span else []
+        summed = total(spans)
+        if span and summed:
+            return summed.total_j / span.duration_s
+        why = self._why_not(spans) if span else "the run did not wait for it (baseline.enabled is false)"
+        self._warn(f"{what}_power_not_measured", f"The {what} power is not known: {why}.")
+        return None
 
     def _device(self, found: SpanEnergy) -> DeviceEnergy:
-        [board] = [board for board in self._boards if board.uuid == found.device]
+        board, _ = self._read[found.device]
         return DeviceEnergy(
             uuid=board.uuid,
             index=board.index,

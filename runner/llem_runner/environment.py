@@ -38,6 +38,7 @@ def _gpu(board: Board) -> dict[str, Any]:
         "driver": board.driver,
         "readings": list(board.readings),
         "counter_scope": board.counter_scope,
+        "power_scope": board.power_scope,
         "power_limit_w": board.power_limit_w,
         "simulated": board.simulated,
     }

@@ -10,16 +10,20 @@ marks when all is over (`assemble.py`).
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 
+from llem_runner.allocated import cuda_environment
 from llem_runner.assemble import Measured, MeasuredPass, assemble
 from llem_runner.backends.protocol import Backend, RequestOutput
 from llem_runner.backends.registry import open_backend
 from llem_runner.contract import Allocation, ExchangeFolder, ExperimentConfig, ExperimentResult, RunOrder
 from llem_runner.contract.result import Warmup
 from llem_runner.event_log import EventLog
+from llem_runner.guard import blaming_a_lost_gpu, unloading, while_alive
+from llem_runner.lifeline import StopRequest
 from llem_runner.marks import Marks, Span
 from llem_runner.meter import Meter, beating, open_meter
 from llem_runner.power.host import HostMeter
@@ -33,39 +37,55 @@ Prompts = Sequence[Sequence[int]]
 
 
 def measure(
-    order: RunOrder, allocation: Allocation, exchange: ExchangeFolder, events: EventLog, marks: Marks
+    order: RunOrder,
+    allocation: Allocation,
+    exchange: ExchangeFolder,
+    events: EventLog,
+    marks: Marks,
+    stop: StopRequest,
 ) -> ExperimentResult:
-    """Execute and measure one run. Raises RunFailed with the kind and the words of what went wrong."""
+    """Execute and measure one run. Raises RunFailed with the kind and the words of what went wrong, and Stopped."""
     config = order.experiment
     with ExitStack() as open_until_the_end:
         enter = open_until_the_end.enter_context
         meter = enter(open_meter(config, allocation, exchange.power))
         host = enter(closing(HostMeter()))
         enter(beating(meter, events))
+        enter(blaming_a_lost_gpu(meter))
+        idle: Span | None = None
         with marks.phase("idle"):
             if config.baseline.enabled:
-                meter.settle(config.baseline.duration_seconds, events)
+                idle = meter.settle(config.baseline.duration_seconds, events)
         with marks.phase("load"):
             host.start()
-            backend = enter(_unloading(open_backend(config.backend)))
+            # Before the engine is imported: it looks once.
+            os.environ.update(cuda_environment(meter.boards))
+            backend = enter(unloading(open_backend(config.backend)))
             model_path = allocation.model_path or config.model
             backend.load(config, model_path, allocation.adapter_path, len(allocation.gpu_uuids), meter.simulated)
             prompts = load_prompts(exchange.prompts, backend)
             host.ready()
         with marks.phase("resident"):
             backend.synchronize()
-            meter.settle(_RESIDENT_S, events)
+            resident = meter.settle(_RESIDENT_S, events)
         with marks.phase("warmup"):
-            warmup = _warm_up(backend, prompts, config, meter, events)
+            alive = while_alive(meter, stop, _counting(events))
+            warmup = _warm_up(backend, prompts, config, meter, alive, events)
         with marks.phase("measure"):
-            window, passes = _measure_window(backend, prompts, config, meter, host, events)
+            alive = while_alive(meter, stop, _counting(events))
+            compiled_before = backend.compiled_graphs()
+            window, passes = _measure_window(backend, prompts, config, host, alive)
+            compiled_graphs = (compiled_before, backend.compiled_graphs())
         with marks.phase("drain"):
             meter.drain(window.end_s)
         measured = Measured(
             order=order,
             marks=marks,
+            idle=idle,
+            resident=resident,
             window=window,
             passes=passes,
+            compiled_graphs=compiled_graphs,
             warmup=warmup,
             facts=backend.facts(),
             memory=backend.peak_memory(),
@@ -77,14 +97,27 @@ def measure(
         return assemble(measured, meter.finish(), exchange, events)
 
 
-def _warm_up(backend: Backend, prompts: Prompts, config: ExperimentConfig, meter: Meter, events: EventLog) -> Warmup:
+def _warm_up(
+    backend: Backend,
+    prompts: Prompts,
+    config: ExperimentConfig,
+    meter: Meter,
+    alive: Callable[[int], None],
+    events: EventLog,
+) -> Warmup:
     """The first full batch again and again, under load, until it is steady."""
     batch = prompts[: backend.batch_limit()]
     watch = WarmupWatch(config.warmup, time.monotonic(), meter.reads)
+    if not watch.done and backend.compiled_graphs() is not None and len(batch) < len(prompts):
+        # Other batches have other shapes, which would be compiled inside the window.
+        events.info("the engine compiles: one whole pass before the warm-up's iterations")
+        backend.reset_prefix_cache()
+        backend.generate(prompts, alive)
+        backend.synchronize()
     while not watch.done:
         backend.reset_prefix_cache()
         start_s = time.monotonic()
-        outputs = backend.generate(batch, _while_alive(meter))
+        outputs = backend.generate(batch, alive)
         backend.synchronize()
         end_s = time.monotonic()
         tokens = sum(len(output.token_ids) for output in outputs)
@@ -94,24 +127,10 @@ def _warm_up(backend: Backend, prompts: Prompts, config: ExperimentConfig, meter
 
 
 def _measure_window(
-    backend: Backend,
-    prompts: Prompts,
-    config: ExperimentConfig,
-    meter: Meter,
-    host: HostMeter,
-    events: EventLog,
+    backend: Backend, prompts: Prompts, config: ExperimentConfig, host: HostMeter, alive: Callable[[int], None]
 ) -> tuple[Span, list[MeasuredPass]]:
     """Whole passes over all prompts until the window is long enough; the device is synchronised at both marks."""
     passes: list[MeasuredPass] = []
-    tokens_done = 0
-    alive = _while_alive(meter)
-
-    def on_tokens(count: int) -> None:
-        nonlocal tokens_done
-        tokens_done += count
-        alive(count)
-        events.progress(tokens_done, None, "tokens")
-
     backend.reset_peak_memory()
     cache_was_reset = backend.reset_prefix_cache()
     backend.synchronize()
@@ -121,7 +140,7 @@ def _measure_window(
         pass_start_s = passes[-1].span.end_s if passes else start_s
         if passes:
             cache_was_reset = backend.reset_prefix_cache()
-        outputs: list[RequestOutput] = backend.generate(prompts, on_tokens)
+        outputs: list[RequestOutput] = backend.generate(prompts, alive)
         backend.synchronize()
         end_s = time.monotonic()
         passes.append(MeasuredPass(Span(pass_start_s, end_s), tuple(outputs), cache_was_reset))
@@ -131,19 +150,13 @@ def _measure_window(
     return Span(start_s, end_s), passes
 
 
-def _while_alive(meter: Meter) -> Callable[[int], None]:
-    """What every generated token does besides being counted: a lost GPU ends the run now, not after the pass."""
+def _counting(events: EventLog) -> Callable[[int], None]:
+    """Tells of the tokens of a phase, as they come: the sign of life that the host waits for."""
+    done = 0
 
-    def on_tokens(count: int) -> None:
-        del count
-        meter.check()
+    def count(new: int) -> None:
+        nonlocal done
+        done += new
+        events.progress(done, None, "tokens")
 
-    return on_tokens
-
-
-@contextmanager
-def _unloading(backend: Backend) -> Iterator[Backend]:
-    try:
-        yield backend
-    finally:
-        backend.unload()
+    return count

@@ -13,18 +13,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from llem_runner.allocated import allocated_boards
 from llem_runner.contract import Allocation, ExperimentConfig, FailureKind, RunFailed
 from llem_runner.event_log import EventLog
+from llem_runner.marks import Span
 from llem_runner.power.boards import board_facts
-from llem_runner.power.outcomes import SensorsUnavailable
+from llem_runner.power.outcomes import GpuLost, SensorsUnavailable
 from llem_runner.power.recorder import Recorder
-from llem_runner.power.sensors import Board, Sensors
+from llem_runner.power.sensors import Board
 from llem_runner.power.timeline import Timeline
-from llem_runner.power.visible import PhysicalBoard, visible_uuids
 
 _TICK_S = 0.5
 _HEARTBEAT_EVERY_S = 5.0
 _DRAIN_AT_MOST_S = 5.0
+_LOOK_FOR_LOSS_EVERY_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,35 @@ class Recording:
 
 
 class Meter:
-    """No sensor: nothing is read, and no wait is worth its time. `reason` says why, for the result."""
+    """Nothing is read, and no wait is worth its time. `reason` says why, for the result.
+
+    `boards` are those that the run was given, as far as they can be known without reading them.
+    """
 
     reads = False
-    simulated = False
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, boards: tuple[Board, ...] = ()) -> None:
         self._reason = reason
+        self.boards = boards
 
-    def settle(self, seconds: float, events: EventLog) -> None:
-        """Stay for `seconds`, so that a power at rest can be read; at once where nothing reads it."""
+    @property
+    def simulated(self) -> bool:
+        """Whether the run has simulated boards."""
+        return any(board.simulated for board in self.boards)
+
+    def settle(self, seconds: float, events: EventLog) -> Span | None:
+        """Stay for `seconds`, so that a power at rest can be read; None, at once, where nothing reads it."""
         del seconds
         events.info(f"no wait: {self._reason}")
+        return None
 
     def check(self) -> None:
         """Raise GpuLost or RecorderFailed if reading has ended."""
+
+    def lost_within(self, seconds: float) -> GpuLost | None:
+        """The loss of a GPU, if the sensors tell of one within so many seconds."""
+        del seconds
+        return None
 
     def temperature_c(self) -> float | None:
         """The hottest GPU, in °C."""
@@ -67,7 +83,7 @@ class Meter:
 
     def finish(self) -> Recording:
         """End the recording and read it back."""
-        return Recording(reason=self._reason)
+        return Recording(self.boards, reason=self._reason)
 
 
 class GpuMeter(Meter):
@@ -76,22 +92,34 @@ class GpuMeter(Meter):
     reads = True
 
     def __init__(self, boards: tuple[Board, ...], recorder: Recorder, path: Path) -> None:
-        super().__init__("")
-        self._boards = boards
+        super().__init__("", boards)
         self._recorder = recorder
         self._path = path
-        self.simulated = any(board.simulated for board in boards)
 
-    def settle(self, seconds: float, events: EventLog) -> None:
+    def settle(self, seconds: float, events: EventLog) -> Span:
         start_s = time.monotonic()
         while (elapsed_s := time.monotonic() - start_s) < seconds:
             self.check()
             # A long baseline is no silence: the host sees it go on.
             events.progress(round(elapsed_s, 1), seconds, "seconds")
             time.sleep(min(_TICK_S, seconds - elapsed_s))
+        return Span(start_s, time.monotonic())
 
     def check(self) -> None:
         self._recorder.check()
+
+    def lost_within(self, seconds: float) -> GpuLost | None:
+        deadline_s = time.monotonic() + seconds
+        while True:
+            try:
+                self.check()
+            except GpuLost as lost:
+                return lost
+            except RunFailed:
+                return None
+            if time.monotonic() >= deadline_s:
+                return None
+            time.sleep(_LOOK_FOR_LOSS_EVERY_S)
 
     def temperature_c(self) -> float | None:
         latest = self._recorder.latest()
@@ -102,14 +130,14 @@ class GpuMeter(Meter):
         events.heartbeat(latest.power_w if latest else None, latest.temperature_c if latest else None)
 
     def drain(self, end_s: float) -> None:
-        facts = {board.uuid: board_facts(board.name) for board in self._boards}
+        facts = {board.uuid: board_facts(board.name) for board in self.boards}
         while not self._recorder.drained(end_s, facts) and time.monotonic() < end_s + _DRAIN_AT_MOST_S:
             self.check()
             time.sleep(0.05)
 
     def finish(self) -> Recording:
         self._recorder.stop()
-        return Recording(self._boards, Timeline.read(self._path))
+        return Recording(self.boards, Timeline.read(self._path))
 
 
 @contextmanager
@@ -125,18 +153,15 @@ def open_meter(
     GPUs that it was not given; GpuLost where an allocated board is gone.
     """
     wanted = config.energy.backend
-    if wanted == "none" or not allocation.gpu_uuids:
-        reason = "energy.backend is none" if wanted == "none" else "no GPU was allocated to this run"
-        if wanted == "nvml":
-            raise RunFailed(FailureKind.BACKEND, f"energy.backend: nvml was asked for, but {reason}.")
-        yield Meter(reason)
-        return
-    try:
-        boards = _allocated_boards(allocation, environment)
-    except SensorsUnavailable as error:
-        if wanted == "nvml":
-            raise RunFailed(FailureKind.BACKEND, f"energy.backend: nvml was asked for, but {error.message}") from error
-        yield Meter(error.message)
+    reason = "no GPU was allocated to this run"
+    boards: tuple[Board, ...] = ()
+    if allocation.gpu_uuids:
+        reason, boards = _boards_if_possible(allocation, environment)
+    if reason and wanted == "nvml":
+        raise RunFailed(FailureKind.BACKEND, f"energy.backend: nvml was asked for, but {reason}.")
+    if reason or wanted == "none":
+        # The boards are known all the same: what computes on them, and whether they are real, is asked of them.
+        yield Meter("energy.backend is none" if wanted == "none" else reason, boards)
         return
     with Recorder.start(path, [board.uuid for board in boards], config.energy.poll_interval_ms / 1000) as recorder:
         meter = GpuMeter(boards, recorder, path)
@@ -146,13 +171,17 @@ def open_meter(
 
 
 @contextmanager
-def beating(meter: Meter, events: EventLog) -> Iterator[None]:
-    """Heartbeats every few seconds, from a thread that sleeps in between."""
+def beating(meter: Meter, events: EventLog, every_s: float = _HEARTBEAT_EVERY_S) -> Iterator[None]:
+    """Heartbeats every few seconds, from a thread that sleeps in between. A disk that fails it ends the run."""
     over = threading.Event()
 
     def beat() -> None:
-        while not over.wait(_HEARTBEAT_EVERY_S):
-            meter.beat(events)
+        while not over.wait(every_s):
+            try:
+                meter.beat(events)
+            except OSError as error:
+                events.failed(error)
+                return
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()
@@ -163,20 +192,9 @@ def beating(meter: Meter, events: EventLog) -> Iterator[None]:
         thread.join()
 
 
-def _allocated_boards(allocation: Allocation, environment: Mapping[str, str]) -> tuple[Board, ...]:
-    with Sensors.open(environment) as sensors:
-        everything = sensors.boards()
-        visible = visible_uuids(
-            environment.get("CUDA_VISIBLE_DEVICES"),
-            [PhysicalBoard(board.uuid, board.pci_bus_id) for board in everything],
-        )
-        hidden = set(allocation.gpu_uuids) - set(visible)
-        if hidden:
-            raise RunFailed(
-                FailureKind.BACKEND,
-                f"GPU {', '.join(sorted(hidden))} was allocated to this run but is not visible here "
-                f"(CUDA_VISIBLE_DEVICES={environment.get('CUDA_VISIBLE_DEVICES')}): it would be measured while another "
-                "one computes.",
-            )
-        by_uuid = {board.uuid: board for board in everything}
-        return tuple(by_uuid[uuid] for uuid in allocation.gpu_uuids)
+def _boards_if_possible(allocation: Allocation, environment: Mapping[str, str]) -> tuple[str, tuple[Board, ...]]:
+    """Why nothing can be read (empty where it can), and the boards."""
+    try:
+        return "", allocated_boards(allocation, environment)
+    except SensorsUnavailable as error:
+        return error.message, ()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
 import traceback
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,51 +21,86 @@ from llem_runner.contract import (
     ErrorReport,
     ExchangeFolder,
     ExitCode,
+    ExperimentResult,
     FailureKind,
     RunFailed,
     RunOrder,
 )
+from llem_runner.contract.events import PhaseName
+from llem_runner.contract.exchange import LIFELINE_VARIABLE
+from llem_runner.disk import disk_failure
 from llem_runner.event_log import EventLog
+from llem_runner.lifeline import Stopped, StopRequest, end_with_standard_input
 from llem_runner.marks import Marks
 
 _MESSAGE_CHARACTERS = 4000
 _TRACEBACK_CHARACTERS = 20000
 
 
-def execute(folder: Path) -> int:
+@dataclass
+class _Where:
+    """How far a run has come, for its report."""
+
+    nonce: str = ""
+    marks: Marks | None = None
+
+
+def execute(folder: Path, environment: Mapping[str, str] = os.environ) -> int:
     """Execute the run in `folder`. Writes the result, or the error, once, atomically; returns the exit code."""
-    exchange = ExchangeFolder(folder)
+    exchange, where, stop = ExchangeFolder(folder), _Where(), StopRequest()
+    outcome: ExperimentResult | BaseException
     try:
+        stop.on_sigterm()
+        if environment.get(LIFELINE_VARIABLE) == "stdin":
+            end_with_standard_input()
+        outcome = _outcome(exchange, where, stop)
+        stop.too_late()
+    except Stopped as stopped:
+        outcome = stopped
+    if not stop.requested:
+        return _write(exchange, where, outcome)
+    # Whatever became of it: an engine may have made an error of its own of the request, or gone on.
+    words = "the run was stopped by SIGTERM"
+    cause = outcome if isinstance(outcome, BaseException) else None
+    return _report(exchange, where, RunFailed(FailureKind.INTERRUPTED, words), cause)
+
+
+def _outcome(exchange: ExchangeFolder, where: _Where, stop: StopRequest) -> ExperimentResult | BaseException:
+    """The result, or the error that came instead. Raises Stopped."""
+    try:
+        where.nonce = _nonce(exchange)
         order, allocation = _read_inputs(exchange)
-    except RunFailed as error:
-        print(error.message, file=sys.stderr)
-        return _report(exchange, _nonce(exchange), "start", error)
-    try:
-        events = EventLog(exchange.events)
-    except OSError as error:
-        return _report(exchange, order.nonce, "start", _disk(error))
-    marks = Marks(events.phase)
-    try:
-        return _measure(order, allocation, exchange, events, marks)
-    except RunFailed as error:
-        failure: RunFailed = error
-        cause = error.__cause__ or error
-    except OSError as error:
-        failure, cause = _disk(error) if error.errno in _DISK else _crash(error), error
+        where.nonce = order.nonce
+        with closing(EventLog(exchange.events)) as events:
+
+            def on_phase(name: PhaseName, at_s: float) -> None:
+                stop.check()
+                events.phase(name, at_s)
+
+            where.marks = Marks(on_phase)
+            from llem_runner.measure import measure
+
+            return measure(order, allocation, exchange, events, where.marks, stop)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported with its traceback and exit code 1
-        failure, cause = _crash(error), error
-    finally:
-        events.close()
-    traceback.print_exception(cause)
-    return _report(exchange, order.nonce, marks.phase_in_hand or "start", failure, cause)
+        return error
 
 
-def _measure(order: RunOrder, allocation: Allocation, exchange: ExchangeFolder, events: EventLog, marks: Marks) -> int:
-    from llem_runner.measure import measure
+def _write(exchange: ExchangeFolder, where: _Where, outcome: ExperimentResult | BaseException) -> int:
+    if isinstance(outcome, ExperimentResult):
+        try:
+            write_once(exchange.result, outcome)
+        except OSError as error:
+            outcome = error
+        else:
+            return ExitCode.OK
+    return _report(exchange, where, _failure(outcome), outcome)
 
-    result = measure(order, allocation, exchange, events, marks)
-    write_once(exchange.result, result)
-    return ExitCode.OK
+
+def _failure(error: BaseException) -> RunFailed:
+    if isinstance(error, RunFailed):
+        return error
+    words = f"the runner failed unexpectedly: {type(error).__name__}: {error}"
+    return disk_failure(error) or RunFailed(FailureKind.RUNNER_CRASH, words)
 
 
 def write_once(path: Path, content: BaseModel) -> None:
@@ -105,31 +142,23 @@ def _nonce(exchange: ExchangeFolder) -> str:
         return ""
 
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-
-
-def _disk(error: OSError) -> RunFailed:
-    return RunFailed(FailureKind.DISK, f"{error.filename or 'out/'} could not be written: {error.strerror}")
-
-
-def _crash(error: Exception) -> RunFailed:
-    return RunFailed(FailureKind.RUNNER_CRASH, f"the runner failed unexpectedly: {type(error).__name__}: {error}")
-
-
-Phase = Literal["start", "idle", "load", "resident", "warmup", "measure", "drain"]
-
-
-def _report(
-    exchange: ExchangeFolder, nonce: str, phase: Phase, failure: RunFailed, cause: BaseException | None = None
-) -> int:
+def _report(exchange: ExchangeFolder, where: _Where, failure: RunFailed, cause: BaseException | None) -> int:
     """Write `error.json` if that is possible at all, and give the exit code."""
+    if failure.kind is FailureKind.CONTRACT_MISMATCH:
+        print(failure.message, file=sys.stderr)
+        shown = None
+    else:
+        # What it was called first says more of the place than what we made of it.
+        shown = (cause.__cause__ if isinstance(cause, RunFailed) else None) or cause
+        if shown is not None:
+            traceback.print_exception(shown)
     report = ErrorReport(
         contract_version=CONTRACT_VERSION,
-        nonce=nonce,
+        nonce=where.nonce,
         kind=failure.kind,
         message=failure.message[:_MESSAGE_CHARACTERS],
-        phase=phase,
-        traceback="".join(traceback.format_exception(cause))[-_TRACEBACK_CHARACTERS:] if cause else None,
+        phase=(where.marks.phase_in_hand if where.marks else None) or "start",
+        traceback="".join(traceback.format_exception(shown))[-_TRACEBACK_CHARACTERS:] if shown else None,
     )
     try:
         write_once(exchange.error, report)

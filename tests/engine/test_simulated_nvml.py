@@ -101,16 +101,19 @@ def test_claim_8_readings_in_c_are_those_of_the_exact_truth_in_python(simulated_
     with NvmlProcess.opened(simulated_nvml.env) as nvml:
         for board in settings.boards:
             truth = settings.truth(board.uuid)
-            for counter, average, instant in readings(nvml, board, times=400):
-                at = counter["timestamp"] / 1e6
-                assert (counter["code"], average["code"], instant["code"]) == (0, 0, 0)
-                assert counter["value"] == truth.counter_mj(at)
-                assert average["value"] == truth.power_average_mw(at)
-                assert instant["value"] == truth.power_instant_mw(at)
-                seen.setdefault(board.uuid, set()).add(counter["value"])
-    quick = [board for board in settings.boards if board.counter.period_s < 0.01 and board.idle_w > 0]
-    assert quick
-    assert all(len(seen[board.uuid]) > 1 for board in quick)
+            is_quick = board.counter.period_s < 0.01 and board.idle_w > 0
+            for _ in range(100):
+                for counter, average, instant in readings(nvml, board, times=400):
+                    at = counter["timestamp"] / 1e6
+                    assert (counter["code"], average["code"], instant["code"]) == (0, 0, 0)
+                    assert counter["value"] == truth.counter_mj(at)
+                    assert average["value"] == truth.power_average_mw(at)
+                    assert instant["value"] == truth.power_instant_mw(at)
+                    seen.setdefault(board.uuid, set()).add(counter["value"])
+                # A fast machine reads 400 times within one step: then it has to look once more.
+                if not is_quick or len(seen[board.uuid]) > 1:
+                    break
+            assert len(seen[board.uuid]) > 1 or not is_quick
 
 
 @pytest.mark.parametrize("lag_s", [0.0, 0.015, 0.125])

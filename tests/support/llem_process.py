@@ -50,18 +50,33 @@ def llem(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
     return subprocess.run(command, cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=600)
 
 
-def start_llem(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start a command, in a session of its own: a Ctrl-C for it is not one for the tests."""
-    command = [LLEM, *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment(env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+class Hosts:
+    """Starts commands that a test then treats badly, and sees to it that none outlives the test."""
+
+    def __init__(self) -> None:
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __call__(
+        self, *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start `llem` in a session of its own: a Ctrl-C for it is not one for the tests."""
+        host = subprocess.Popen(
+            [LLEM, *map(str, arguments)],
+            cwd=cwd,
+            env=environment(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(host)
+        return host
+
+    def close(self) -> None:
+        """Kill what still runs; its runners end with it."""
+        for host in self._started:
+            host.kill()
+            host.communicate()
 
 
 def wait_until(what: str, condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:

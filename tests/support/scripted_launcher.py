@@ -22,7 +22,8 @@ Script = Callable[[Attempt], Ended]
 def valid_result(attempt: Attempt, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A result that `attempt` could have written."""
     own = {"run_id": attempt.run_id, "attempt": attempt.number, "nonce": attempt.nonce}
-    return result_record({**own, **(changes or {})})
+    experiment = attempt.config.model_dump(mode="json")
+    return result_record({**own, "experiment": experiment, **(changes or {})})
 
 
 def write_out(attempt: Attempt, name: str, content: str | Mapping[str, Any]) -> None:
@@ -52,6 +53,7 @@ class ScriptedLauncher:
     started: list[tuple[str, int]] = field(default_factory=list)
     """(run id, attempt) in the order of their starts."""
     name: str = "scripted"
+    stopped: int = 0
     gpus: tuple[str, ...] = ()
     _ends: dict[str, Ended] = field(default_factory=dict)
     _folders: dict[str, Path] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class ScriptedLauncher:
         """Nothing to fetch."""
 
     def stop(self, handle: str, grace_s: float) -> Ended:
+        self.stopped += 1
         return self._ends[handle]
 
     def close(self) -> None:

@@ -6,11 +6,15 @@ Commands are imported when they are called: `llem --help` loads neither pydantic
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
+from pathlib import Path
 
 import click
 
 from llem.errors import LlemError
+from llem.printable import on_own_lines
 from llem.version import __version__
 
 # Command → (its one-line help, kept here so that listing it imports nothing).
@@ -48,19 +52,30 @@ def _llem() -> None:
 
 def main() -> None:
     """Entry point of the `llem` script."""
+    # Whoever closed an output wants nothing there; everything that prints may rely on there being one.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no "±" gets a "?", not a traceback
     try:
         sys.exit(_llem.main(standalone_mode=False))
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except LlemError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {on_own_lines(str(error))}", err=True)
         sys.exit(int(error.exit_code))
     except BrokenPipeError:
-        # `llem plan … | head`: the reader has seen enough. Python would complain once more while closing.
-        sys.stderr.close()
+        # `llem plan … | head`: the reader has seen enough.
+        forget_stdout()
         sys.exit(1)
+
+
+def forget_stdout() -> None:
+    """After a write to it has failed: what is still buffered would fail again while Python closes it, as exit 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from llem.execution.observer import Observer, RunEnding
+from llem.printable import on_one_line, printable
 from llem_runner.contract.events import Event, HeartbeatEvent, PhaseEvent, ProgressEvent, WarningEvent
 
 if TYPE_CHECKING:
@@ -39,9 +41,19 @@ class LineObserver(Observer):
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
         self._total = 0
+        self._gone = False
 
     def say(self, message: str) -> None:
-        """Print a line."""
+        """Print a line. A terminal that is gone must not take the study with it."""
+        if self._gone:
+            return
+        try:
+            self.print(message)
+        except OSError:
+            self._gone = True
+
+    def print(self, message: str) -> None:
+        """Print a line, or raise OSError."""
         click.echo(message, err=True)
 
     def notice(self, message: str) -> None:
@@ -63,7 +75,8 @@ class LineObserver(Observer):
         if isinstance(event, PhaseEvent) and self._verbose:
             self.say(f"[{run.sequence}/{self._total}]   {event.name}")
         elif isinstance(event, WarningEvent) and self._verbose:
-            self.say(f"[{run.sequence}/{self._total}]   warning {event.code}: {event.message}")
+            words = printable(f"{event.code}: {event.message}", 500)
+            self.say(f"[{run.sequence}/{self._total}]   warning {words}")
 
     def run_ended(self, ending: RunEnding) -> None:
         self.say(f"[{ending.run.sequence}/{self._total}] {outcome(ending)}")
@@ -77,8 +90,9 @@ class BarObserver(LineObserver):
         self._study_bar: Any = None
         self._run_bar: Any = None
         self._power_w: float | None = None
+        self._phase = ""
 
-    def say(self, message: str) -> None:
+    def print(self, message: str) -> None:
         from tqdm import tqdm
 
         tqdm.write(message, file=sys.stderr)
@@ -88,8 +102,11 @@ class BarObserver(LineObserver):
 
         super().study_started(folder, total, done)
         form = "{desc}: {n_fmt}/{total_fmt} runs |{bar}| {elapsed} so far, {remaining} left"
-        self._study_bar = tqdm(total=total, initial=done, desc="study", bar_format=form, file=sys.stderr, position=0)
-        self._run_bar = tqdm(total=1, bar_format="{desc}", file=sys.stderr, position=1, leave=False)
+        try:
+            self._study_bar = tqdm(total=total, initial=done, desc="study", bar_format=form, file=sys.stderr)
+            self._run_bar = tqdm(total=1, bar_format="{desc}", file=sys.stderr, position=1, leave=False)
+        except OSError:
+            self._gone = True
 
     def run_event(self, run: PlannedRun, event: Event) -> None:
         super().run_event(run, event)
@@ -108,15 +125,26 @@ class BarObserver(LineObserver):
 
     def run_ended(self, ending: RunEnding) -> None:
         super().run_ended(ending)
-        self._study_bar.update(1)
+        if self._study_bar is not None:
+            with suppress(OSError):
+                self._study_bar.update(1)
         self._show("")
 
     def study_ended(self) -> None:
         for bar in (self._run_bar, self._study_bar):
             if bar is not None:
-                bar.close()
+                with suppress(OSError):
+                    bar.close()
 
     def _show(self, text: str, append: bool = False) -> None:
+        if self._gone or self._run_bar is None:
+            return
+        try:
+            self._draw(text, append)
+        except OSError:
+            self._gone = True
+
+    def _draw(self, text: str, append: bool) -> None:
         if not append:
             self._phase = text
         # The study's bar counts runs, minutes apart; its clock should not stand still in between.
@@ -130,14 +158,14 @@ class BarObserver(LineObserver):
 def describe(run: PlannedRun) -> str:
     """A run in one line: its cycle and what sets it apart."""
     swept = ", ".join(f"{path}={value}" for path, value in run.swept.items())
-    return f"{run.run_id} ({swept or run.experiment.model})"
+    return on_one_line(f"{run.run_id} ({swept or run.experiment.model})")
 
 
 def outcome(ending: RunEnding) -> str:
     """How a run ended, in one line."""
     result = ending.result
     if result is None:
-        return f"{ending.kind}: {ending.message}"
+        return printable(f"{ending.kind}: {ending.message}")
     energy = result.energy.per_output_token_j
     joules = f", {energy:.3g} J/output token" if energy is not None else ""
     flag = ", simulated" if result.simulated else ""

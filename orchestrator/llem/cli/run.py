@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +56,7 @@ def command(ctx: click.Context, /, study: Path | None, resume: Path | None, **op
 
 
 def _run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> int:
+    from llem.cli.app import forget_stdout
     from llem.cli.result_table import print_study
     from llem.execution.start import resume_study, start_study
 
@@ -62,13 +66,26 @@ def _run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> in
         end = resume_study(resume, observer)
     else:
         end = start_study(_study(study, options), observer)
-    print_study(end.result, end.folder)
-    if end.reason == "interrupted":
-        click.echo(f"Interrupted. Go on with:  llem run --resume {end.folder}", err=True)
-    elif end.reason != "plan_done":
-        words = {"consecutive_failures": "too many runs failed in a row", "wall_clock": "the time limit is reached"}
-        click.echo(f"Stopped: {words[end.reason]}. Go on with:  llem run --resume {end.folder}", err=True)
+    try:
+        print_study(end.result, end.folder)
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads on. How the study went is in its folder, and still decides the exit code.
+        forget_stdout()
+    why = {
+        "interrupted": "Interrupted",
+        "consecutive_failures": "Stopped: too many runs failed in a row",
+        "wall_clock": "Stopped: the time limit is reached",
+    }
+    if end.reason in why:
+        command = shlex.join([_program(), "run", "--resume", str(end.folder)])
+        click.echo(f"{why[end.reason]}. Go on with:  {command}", err=True)
     return int(end.exit_code)
+
+
+def _program() -> str:
+    """How this program is called again: `llem` where that is found, else by its path (a virtual environment's)."""
+    return "llem" if shutil.which("llem") else sys.argv[0]
 
 
 def _dry_run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> None:
@@ -103,6 +120,8 @@ def _study(path: Path | None, options: dict[str, Any]) -> Any:
 
 
 def _refuse_with_resume(options: dict[str, Any]) -> None:
-    fixed = [name for name in ("cycles", "order", "output") if options[name] is not None]
-    if fixed:
-        raise UsageError(f"--{fixed[0]} cannot be changed with --resume: the plan of that study is made.")
+    allowed = ("quiet", "verbose", "dry_run")
+    given = [name for name, value in options.items() if value not in (None, False) and name not in allowed]
+    if given:
+        flag = "--" + given[0].replace("_", "-")
+        raise UsageError(f"{flag} cannot be changed with --resume: the plan of that study is made.")

@@ -28,6 +28,8 @@ class Begun:
     runs: list[PlannedRun]
     done: frozenset[str] = frozenset()
     attempts: Mapping[str, int] = field(default_factory=dict)
+    in_hand: frozenset[str] = frozenset()
+    """Runs that the journal saw start and not end, or complete: what they left whole in `out/` counts."""
     resumed: bool = False
 
     @property
@@ -76,6 +78,7 @@ def reopen(folder: StudyFolder) -> Begun:
     journal = read_journal(folder.journal)
     facts = facts_of(journal, str(folder.journal))
     runs = read_plan(folder.plan, facts.plan_hash)
+    last = {line["run_id"]: line["event"] for line in journal if "run_id" in line}
     return Begun(
         folder,
         facts,
@@ -84,5 +87,6 @@ def reopen(folder: StudyFolder) -> Begun:
             run.run_id for run in runs if is_completed(folder.run(run.sequence, run.run_id) / RESULT_FILE, run.run_id)
         ),
         attempts=Counter(line["run_id"] for line in journal if line["event"] == "run_started"),
+        in_hand=frozenset(run_id for run_id, event in last.items() if event in ("run_started", "run_completed")),
         resumed=True,
     )

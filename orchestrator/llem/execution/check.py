@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from llem.errors import NotReadyError
 from llem.execution.preflight import Inputs, check_inputs
+from llem.printable import on_one_line
 from llem.study import Plan, Study, make_plan, unavailable
 from llem.study.settings import (
     UserSettings,
@@ -35,7 +36,7 @@ def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[
     """
     plan = make_plan(study)
     for message in (*plan.notes, *plan.warnings):
-        notice(message)
+        notice(on_one_line(message))
     settings = load_settings(settings_path(environment))
     _refuse_what_is_not_built(study, plan, settings, environment)
     if settings.calibration:
@@ -46,7 +47,7 @@ def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[
 
 def _refuse_what_is_not_built(study: Study, plan: Plan, settings: UserSettings, environment: Mapping[str, str]) -> None:
     places = effective_places(study, settings, environment)
-    messages = [item.message for item in unavailable(study, plan, places)]
+    messages = [on_one_line(item.message) for item in unavailable(study, plan, places)]
     several = need_docker(places)
     if several and not messages:
         by_hand = ", ".join(f"{backend}: local" for backend in several)

@@ -32,8 +32,9 @@ def finish_study(session: Session, reason: StopReason) -> StudyResult:
         write_parquet(folder.parquet, result.results)
     except OSError as error:
         raise NotReadyError(
-            f"{folder.root}: the summary of the study could not be written ({error.strerror}). The results of all runs "
-            f"are whole; make room, then: llem run --resume {folder.root}"
+            f"{folder.root}: the summary of the study could not be written ({error.strerror}). The results of the "
+            f"{counts.completed} completed runs (of {counts.total}) are whole. Make room, then: "
+            f"llem run --resume {folder.root}"
         ) from error
     session.manifest.update(status=status)
     return result

@@ -22,7 +22,8 @@ class StudyFolder:
     """Paths inside one study folder, and its lock."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+        # Resolved, so that a runner of this study is found however the folder is named.
+        self.root = root.resolve()
         self.study = self.root / "study.yaml"
         self.plan = self.root / "plan.jsonl"
         self.journal = self.root / "journal.jsonl"
@@ -57,8 +58,12 @@ class StudyFolder:
     @classmethod
     def existing(cls, root: Path) -> StudyFolder:
         """An existing study folder. Raises UsageError where `root` is none."""
-        folder = cls(root)
-        if not folder.plan.is_file() or not folder.journal.is_file():
+        try:
+            folder = cls(root)
+            is_study = folder.plan.is_file() and folder.journal.is_file()
+        except OSError as error:
+            raise UsageError(f"{root} cannot be read ({error.strerror}).") from error
+        if not is_study:
             raise UsageError(f"{root} is not a study folder: it has no plan.jsonl and journal.jsonl.")
         return folder
 
@@ -73,7 +78,10 @@ class StudyFolder:
 
     def lock(self) -> None:
         """Own the folder until `unlock` or the end of the process. Raises NotReadyError where somebody else does."""
-        self._lock_fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._lock_fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise NotReadyError(f"{self.root}: the study cannot be written here ({error.strerror}).") from error
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -42,7 +42,8 @@ def follow(
     while True:
         ended = look()
         if ended is not None:
-            return ended, None
+            # A second Ctrl-C, or whoever sent us the signal, may have ended the run before we could.
+            return ended, _interrupted(interrupts, watch)
         verdict = _interrupted(interrupts, watch) or watch.judge(now())
         if verdict is not None:
             notice(_stopping(verdict))

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from llem.errors import NotReadyError
+from llem.results.journal_line import parse_line
 
 JournalEvent = Literal[
     "study_started",
@@ -77,8 +78,8 @@ class Journal:
 
     def _unwritable(self, error: OSError) -> JournalUnwritable:
         return JournalUnwritable(
-            f"{self._path}: the journal cannot be written ({error.strerror}). Nothing was lost of what it holds. "
-            f"Make room or mend the permissions, then: llem run --resume {self._path.parent}"
+            f"{self._path}: the journal cannot be written ({error.strerror}). Make room or mend the permissions"
+            + (f", then: llem run --resume {self._path.parent}" if self._seq else "; the study has not begun.")
         )
 
 
@@ -99,12 +100,13 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], int]:
     lines: list[dict[str, Any]] = []
     for number, raw in enumerate(whole.splitlines(), start=1):
         try:
-            record = json.loads(raw)
+            record = parse_line(raw)
             if record["seq"] != number:
                 raise ValueError(f"seq {record['seq']} where {number} was expected")
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
+            what = str(error).splitlines()[0]
             raise NotReadyError(
-                f"{path}:{number}: the journal is damaged ({error}). It was edited, or the file system lost data; "
+                f"{path}:{number}: the journal is damaged ({what}). It was edited, or the file system lost data; "
                 "the results under runs/ are untouched: read them with `llem results`."
             ) from error
         lines.append(record)

@@ -34,17 +34,19 @@ def run_plan(
     started_s = now()
     endings: list[RunEnding] = []
     for position, run in enumerate(todo):
-        # A pause is between two runs: the first of a resumed study has none.
-        if position > 0:
-            _pause(session, run.gap_seconds)
         reason = _stop_reason(session, endings, now() - started_s)
+        # A pause is between two runs: the first of a resumed study has none.
+        if reason is None and position > 0 and run.gap_seconds > 0:
+            session.observer.gap(run.gap_seconds)
+            session.interrupts.wait(run.gap_seconds)
+            reason = _stop_reason(session, endings, now() - started_s)
         if reason is not None:
             return LoopEnd(reason, tuple(endings))
         ending = attempt_run(session, run, attempts.get(run.run_id, 0) + 1)
         record_ending(session, ending)
         endings.append(ending)
-    reason = "interrupted" if session.interrupts.requested and _was_interrupted(endings) else "plan_done"
-    return LoopEnd(reason, tuple(endings))
+    cut_short = session.interrupts.requested and any(ending.result is None for ending in endings)
+    return LoopEnd("interrupted" if cut_short else "plan_done", tuple(endings))
 
 
 def record_ending(session: Session, ending: RunEnding) -> None:
@@ -60,12 +62,6 @@ def record_ending(session: Session, ending: RunEnding) -> None:
         journal.append("run_failed", run_id=run.run_id, kind=ending.kind, message=ending.message)
         session.manifest.update(failed=counts.failed + 1)
     session.observer.run_ended(ending)
-
-
-def _pause(session: Session, seconds: float) -> None:
-    if seconds > 0 and not session.interrupts.requested:
-        session.observer.gap(seconds)
-        session.interrupts.wait(seconds)
 
 
 def _stop_reason(session: Session, endings: list[RunEnding], elapsed_s: float) -> StopReason | None:
@@ -86,7 +82,3 @@ def _consecutive_failures(endings: list[RunEnding]) -> int:
             break
         count += 1
     return count
-
-
-def _was_interrupted(endings: list[RunEnding]) -> bool:
-    return bool(endings) and endings[-1].kind == FailureKind.INTERRUPTED

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llem.errors import NotReadyError, UsageError
 from llem.execution.exchange import Prompts, prompts_text
 from llem.launch.models import check_model_folder, prepare_builtin
+from llem.paths import expanded
+from llem.printable import on_one_line
 from llem.study import resolve_model
 from llem.study.datasets import read_prompts
 from llem_runner.contract import ExperimentConfig
@@ -43,28 +46,49 @@ def check_inputs(configs: Iterable[ExperimentConfig], base_folder: Path) -> Inpu
     adapters: dict[str, str] = {}
     problems: list[str] = []
     for config in {_inputs_key(config): config for config in configs}.values():
-        try:
+        with _collecting(problems):
             _check_model(config, base_folder)
+        with _collecting(problems):
             if config.lora and config.lora.adapter_path:
                 adapters[config.lora.adapter_path] = _adapter(config.lora.adapter_path, base_folder)
+        with _collecting(problems):
             if (key := prompts_key(config)) not in prompts:
                 prompts[key] = read_prompts(config, base_folder)
-        except UsageError as error:
-            problems.append(str(error))
     if problems:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     return Inputs(prompts, {}, adapters)
 
 
+@contextmanager
+def _collecting(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        problems.append(on_one_line(str(error)))
+
+
+def refuse_without_gpu(configs: Iterable[ExperimentConfig], gpus: bool) -> None:
+    """Raise NotReadyError where every experiment asks for a GPU and this machine has none: no run could succeed."""
+    if not gpus and all(config.device == "cuda" for config in configs):
+        raise NotReadyError(
+            "The study asks for device: cuda, and no NVIDIA GPU was found here (does nvidia-smi work?)."
+        )
+
+
 def with_models(
-    inputs: Inputs, configs: Iterable[ExperimentConfig], base_folder: Path, notice: Callable[[str], None]
+    inputs: Inputs,
+    configs: Iterable[ExperimentConfig],
+    base_folder: Path,
+    notice: Callable[[str], None],
+    stop: Callable[[float], bool],
 ) -> Inputs:
     """`inputs` with every model made ready. After the checks: nobody waits for a download to learn of a misspelt path.
 
+    `stop(seconds)` waits that long and says whether we were asked to end.
     Raises NotReadyError where a model cannot be had.
     """
     names = dict.fromkeys(config.model for config in configs)
-    return replace(inputs, models={name: _model_path(name, base_folder, notice) for name in names})
+    return replace(inputs, models={name: _model_path(name, base_folder, notice, stop) for name in names})
 
 
 def check_prompts_unchanged(inputs: Inputs, hashes: Mapping[str, str]) -> None:
@@ -87,17 +111,17 @@ def _check_model(config: ExperimentConfig, base_folder: Path) -> None:
         check_model_folder(source.path, config.trust_remote_code)
 
 
-def _model_path(model: str, base_folder: Path, notice: Callable[[str], None]) -> str:
+def _model_path(model: str, base_folder: Path, notice: Callable[[str], None], stop: Callable[[float], bool]) -> str:
     source = resolve_model(model, base_folder)
     if source.kind == "builtin":
-        return prepare_builtin(model, notice)
+        return prepare_builtin(model, notice, stop)
     if source.path is None:
         raise NotReadyError(f"model {model}: models from a hub are not available yet. Use a local folder or builtin:.")
     return str(source.path)
 
 
 def _adapter(path: str, base_folder: Path) -> str:
-    folder = (base_folder / Path(path).expanduser()).absolute()
+    folder = (base_folder / expanded(path)).absolute()
     if not (folder / "adapter_config.json").is_file():
         raise UsageError(f"lora.adapter_path {folder}: no adapter_config.json there, so it is no adapter folder.")
     return str(folder)

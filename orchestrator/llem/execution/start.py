@@ -21,11 +21,13 @@ from llem.execution.loop import StopReason, record_ending, run_plan
 from llem.execution.manifest import Counts, Manifest
 from llem.execution.observer import Observer
 from llem.execution.plan_file import PlannedRun
-from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchanged, with_models
+from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchanged, refuse_without_gpu, with_models
 from llem.execution.session import Session
 from llem.launch.engine import engine_answers
 from llem.launch.local import LocalLauncher
 from llem.launch.protocol import Launcher
+from llem.paths import checked as checked_path
+from llem.paths import expanded
 from llem.results.study_result import StudyResult
 from llem.study import Study
 from llem.version import __version__
@@ -62,9 +64,11 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         plan = checked.plan
         inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
         with closing(launcher or _local_launcher(observer)) as where:
+            refuse_without_gpu(plan.experiments.values(), gpus=any(place.gpu_uuids for place in where.capacity()))
             images = where.prepare(study.backends, {})
             started = time.time()
-            parent = Path(checked.output.folder).expanduser()
+            checked_path(study.base_folder.absolute() / study.name)
+            parent = expanded(checked.output.folder)
             folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
                 begun = begin(folder, study, plan, inputs, checked.output.save_timeline, started)
@@ -105,9 +109,12 @@ def _execute(
             manifest.update(status="running")
             todo = _collect(session, begun) if begun.resumed else begun.todo
             end = run_plan(session, todo, begun.attempts)
-        finally:
             observer.study_ended()
-        return StudyEnd(finish_study(session, end.reason), folder.root, end.reason)
+            return StudyEnd(finish_study(session, end.reason), folder.root, end.reason)
+        except BaseException:
+            observer.study_ended()
+            manifest.update(status="stopped")
+            raise
 
 
 def _collect(session: Session, begun: Begun) -> list[PlannedRun]:
@@ -115,7 +122,7 @@ def _collect(session: Session, begun: Begun) -> list[PlannedRun]:
     session.journal.append("study_resumed", version=__version__)
     left = []
     for run in begun.todo:
-        ending = collect_left_behind(session, run) if run.run_id in begun.attempts else None
+        ending = collect_left_behind(session, run) if run.run_id in begun.in_hand else None
         if ending is None:
             left.append(run)
         else:
@@ -133,7 +140,7 @@ def _with_models(
     """`with_models`; a Ctrl-C, which a download takes for a failure of its own, is told as what it is."""
     stopped = InterruptedEarly("Interrupted before the first run: nothing was started.")
     try:
-        inputs = with_models(inputs, configs.values(), base_folder, observer.notice)
+        inputs = with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
     except NotReadyError as error:
         if interrupts.requested:
             raise stopped from error

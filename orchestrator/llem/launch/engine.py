@@ -20,7 +20,7 @@ def engine_answers() -> bool:
 
     try:
         client = docker.from_env(timeout=_ANSWER_WITHIN_S)
-    except docker.errors.DockerException:
+    except (docker.errors.DockerException, ValueError):
         return False
     try:
         return bool(client.ping())

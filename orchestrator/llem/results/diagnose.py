@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llem.ended import Ended
-from llem.results.json_text import printable
+from llem.printable import printable
 from llem_runner.contract import EXIT_CODE_OF, ErrorReport, FailureKind
 
 _ENDED_ON_REQUEST = frozenset({8, 128 + signal.SIGINT, 128 + signal.SIGKILL, 128 + signal.SIGTERM})
@@ -37,6 +37,7 @@ _WORDS: dict[FailureKind, str] = {
     FailureKind.KILLED: "ended from outside; llem did not ask for it",
     FailureKind.IMAGE_UNUSABLE: "the runner cannot be executed: the image, or the Python in it, is unusable",
     FailureKind.RUNNER_CRASH: "the runner crashed",
+    FailureKind.DISK: "a file could not be written",
 }
 
 _ADVICE: dict[FailureKind, str] = {
@@ -54,6 +55,7 @@ _ADVICE: dict[FailureKind, str] = {
     FailureKind.KILLED: "Find out who ended it (an operator, a scheduler, the kernel), then resume the study.",
     FailureKind.IMAGE_UNUSABLE: "Check the image, or the Python that runs the runner.",
     FailureKind.RUNNER_CRASH: "See container.log in the run's folder.",
+    FailureKind.DISK: "Make room, or mend the permissions, then resume the study.",
 }
 
 
@@ -80,6 +82,9 @@ def diagnose(
     """
     code = None if ended.exit_code is None else ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
     kind = _kind(code, ended, asked)
+    # There is no exit code for a full disk, which anybody may meet: the runner says so in words, and ends with 1.
+    if code == 1 and error is not None and error.kind is FailureKind.DISK:
+        kind = FailureKind.DISK
     if asked is not None and kind is asked:
         # The runner can only say that it was stopped; we know why.
         return Failure(kind, _sentence(asked_words or _WORDS.get(kind, kind.value), kind))

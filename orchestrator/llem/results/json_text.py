@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 MAX_DEPTH = 64
 _INT64 = 2**63
 _LARGEST = 1e100
 """Beyond any quantity, and its square still is a number: statistics must not overflow on a stranger's joke."""
-
-# Control characters, the terminal's escape sequences among them, and halves of surrogate pairs.
-_UNPRINTABLE = re.compile(r"[^\S\n ]|[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 class NotJson(ValueError):
@@ -29,12 +25,6 @@ def parse_json(content: bytes) -> Any:
         raise NotJson(f"not JSON, perhaps torn ({error})") from error
     _check(value)
     return value
-
-
-def printable(text: str, limit: int = 2000) -> str:
-    """A stranger's words, fit for a terminal: no control characters, not endless."""
-    clean = _UNPRINTABLE.sub(" ", text)
-    return clean if len(clean) <= limit else clean[:limit] + "…"
 
 
 def _refuse_constant(name: str) -> Any:

@@ -4,7 +4,6 @@ the rest. Nothing is written.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from llem.errors import UsageError
+from llem.results.journal_line import parse_line
 from llem.results.read import ResultRejected, read_completed
 from llem.results.study_result import RunOutcome, Skipped, StudyRecord, StudyResult, build_study_result
 from llem_runner.contract.exchange import RESULT_FILE
@@ -47,9 +47,13 @@ def open_study(folder: Path | str) -> StudyResult:
     where the folder is no study's.
     """
     root = Path(folder)
-    if not root.is_dir():
-        raise UsageError(f"{root}: no such folder.")
-    if (root / "plan.jsonl").is_file() and (root / "journal.jsonl").is_file():
+    try:
+        if not root.is_dir():
+            raise UsageError(f"{root}: no such folder.")
+        whole = (root / "plan.jsonl").is_file() and (root / "journal.jsonl").is_file()
+    except OSError as error:
+        raise UsageError(f"{root} cannot be read ({error.strerror}).") from error
+    if whole:
         return _rebuilt(root)
     if (root / "study_result.json").is_file():
         return _as_written(root)
@@ -149,12 +153,9 @@ def _journal(path: Path) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     for raw in _lines(path):
         try:
-            record = json.loads(raw)
+            records.append(parse_line(raw))
         except ValueError:
             break
-        if not isinstance(record, dict):
-            break
-        records.append(record)
     return records
 
 

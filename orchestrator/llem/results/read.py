@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from llem.results.json_text import NotJson, parse_json, printable
+from llem.printable import printable
+from llem.results.json_text import NotJson, parse_json
 from llem.results.sanity import implausible
 from llem.untrusted import Untrusted, read_untrusted
 from llem_runner.contract import CONTRACT_VERSION, ErrorReport, ExperimentResult

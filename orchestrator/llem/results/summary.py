@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem.results.json_text import printable
+from llem.printable import printable
 from llem.results.statistics import Statistic, statistic
 from llem.results.study_result import ENERGY_PER_TOKEN, ExperimentSummary, StudyResult
 from llem_runner.contract import ExperimentResult
@@ -77,8 +78,14 @@ def _measure(measured: Statistic | None) -> str:
     if measured is None or measured.mean is None:
         return NOTHING
     if measured.ci95_half_width is None:
-        return f"{measured.mean:.4g}"
-    return f"{measured.mean:.4g} ± {measured.ci95_half_width:.2g}"
+        return _digits(measured.mean, 4)
+    return f"{_digits(measured.mean, 4)} ± {_digits(measured.ci95_half_width, 2)}"
+
+
+def _digits(value: float, digits: int) -> str:
+    """`value` with so many significant digits, and never with an exponent where it can be read without one."""
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text else text
 
 
 def _value(value: Any) -> str:
@@ -98,6 +105,15 @@ def _notes(study: StudyResult) -> Iterable[str]:
     if empty:
         reasons = dict.fromkeys(reason for result in empty for reason in _why_empty(result))
         yield f"GPU energy is empty in {len(empty)} of {len(study.results)} runs: {'; '.join(reasons)}"
+    if any(result.host_energy.estimated for result in study.results):
+        yield (
+            "Host J/token is a model's estimate (CPU load × nominal power, a fixed power for memory), no measurement: "
+            "it follows the duration and says little beyond it"
+        )
+    failed = Counter(check.name for result in study.results for check in result.quality.checks if check.passed is False)
+    if failed:
+        of = len(study.results)
+        yield f"Quality checks that failed, of {of} runs: {', '.join(f'{name} in {n}' for name, n in failed.items())}"
     if study.simulated:
         yield "Simulated boards: the numbers show that the measurement works, not what a GPU needs."
 

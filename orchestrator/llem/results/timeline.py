@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from llem.atomic import write_atomically
 from llem.untrusted import Untrusted, open_untrusted
 from llem_runner.contract.exchange import OUT, POWER_FILE
+from llem_runner.power.readings import HEADER
 
 if TYPE_CHECKING:
     import pyarrow
@@ -18,7 +19,6 @@ MAX_TIMELINE_BYTES = 4_000_000_000
 # Whole numbers of the recorder; what is not named here is a number with a fraction, or text.
 _WHOLE = ("counter_mj", "memory_used_bytes", "throttle_reasons", "compute_processes")
 _TEXT = ("device",)
-_COLUMNS_AT_MOST = 64
 
 
 def save_timeline(run_folder: Path) -> str | None:
@@ -30,29 +30,26 @@ def save_timeline(run_folder: Path) -> str | None:
 
     try:
         with open_untrusted(run_folder, f"{OUT}/{POWER_FILE}", MAX_TIMELINE_BYTES) as source:
-            schema = _schema(source.readline())
+            # Exactly the recorder's columns: what a stranger writes decides neither the schema nor how much is read.
+            if source.readline(len(HEADER) + 1) != HEADER.encode():
+                return f"{POWER_FILE} is no timeline: its first line does not name the recorder's columns"
             source.seek(0)
-            write_atomically(run_folder / "power.parquet", lambda target: _convert(source, target, schema))
+            write_atomically(run_folder / "power.parquet", lambda target: _convert(source, target))
     except Untrusted as error:
         return str(error)
-    except pyarrow.ArrowInvalid as error:
+    except (pyarrow.ArrowException, ValueError) as error:
         return f"{POWER_FILE} is no timeline: {error}"
     return None
 
 
-def _schema(header: bytes) -> pyarrow.Schema:
+def _convert(source: BinaryIO, target: BinaryIO) -> None:
     import pyarrow
-
-    names = header.decode("utf-8", errors="replace").strip().split(",")
-    if len(names) > _COLUMNS_AT_MOST:
-        raise pyarrow.ArrowInvalid(f"{len(names)} columns")
-    kinds = {**dict.fromkeys(_WHOLE, pyarrow.int64()), **dict.fromkeys(_TEXT, pyarrow.string())}
-    return pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
-
-
-def _convert(source: BinaryIO, target: BinaryIO, schema: pyarrow.Schema) -> None:
     from pyarrow import csv, parquet
 
+    kinds = {**dict.fromkeys(_WHOLE, pyarrow.int64()), **dict.fromkeys(_TEXT, pyarrow.string())}
+    schema: pyarrow.Schema = pyarrow.schema(
+        [(name, kinds.get(name, pyarrow.float64())) for name in HEADER.strip().split(",")]
+    )
     # Without the types, a first block of empty cells would decide them.
     convert = csv.ConvertOptions(column_types=schema)
     with (

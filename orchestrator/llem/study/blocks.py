@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llem.study.backends import outer_backends, swept_backends
+from llem.study.backends import any_broken, outer_backends, swept_backends
 from llem.study.check import Checker, Written
+from llem.study.dimensions import Spot, Sweep
 from llem.study.expansion import Block, Expansion
 from llem.study.keys import BACKENDS, EXPERIMENT, Path
 from llem.study.merge import deep_merge
 from llem.study.nodes import BROKEN, Node
 from llem.study.problems import Place, Problems
 from llem.study.study_keys import STUDY_KEYS
-from llem.study.sweep import Sweep, read_sweep
+from llem.study.sweep import read_sweep
 from llem.study.words import found
 
 MAX_EXPERIMENTS = 1_000_000
@@ -84,14 +85,13 @@ class _Builder:
     def sweep_blocks(self, root: Node) -> list[Block]:
         """One block for each backend of the outermost loop."""
         scoped = {backend: tuple(dims) for backend, dims in self._sweep.scoped.items()} if self._sweep else None
-        place = root.key_places.get("sweep", root.place)
+        whole = Spot(root.key_places.get("sweep", root.place), "sweep" if self._sweep else "the shared keys")
         many = len(self._outer) > 1
         return [
             Block(
                 values={**self._shared.values, "backend": outer},
                 places=self._shared.places,
-                place=self._shared.places.get(("backend",), place) if many else place,
-                label=f"backend[{index}]" if many else "sweep" if self._sweep else "the shared keys",
+                spot=Spot(self._shared.places[("backend", str(index))], f"backend[{index}]") if many else whole,
                 backends=swept_backends(outer, self._dimensions),
                 shared=self._dimensions,
                 scoped=scoped,
@@ -116,11 +116,13 @@ class _Builder:
         self._check_sections(written, node, name, backends, named=backend is not None)
         merged = deep_merge(self._shared.values, {**written.values, "backend": None})
         places = {**self._shared.places, **written.places}
-        return [Block({**merged, "backend": b}, places, node.place, name, (b,)) for b in backends]
+        return [Block({**merged, "backend": b}, places, Spot(node.place, name), (b,), is_entry=True) for b in backends]
 
     def check_scopes(self, blocks: list[Block]) -> None:
         """An axis or a group's path of a backend that the study does not run is an error."""
         run = {backend for block in blocks for backend in block.backends} | set(self._study_backends)
+        if any_broken(run):
+            return
         for dimension in self._sweep.all() if self._sweep else ():
             for path, place in dimension.paths.items():
                 if path[0] in BACKENDS and path[0] not in run:
@@ -131,7 +133,7 @@ class _Builder:
     def _check_sections(
         self, written: Written, node: Node, name: str, backends: tuple[str, ...], *, named: bool
     ) -> None:
-        for section in BACKENDS:
+        for section in () if any_broken(backends) else BACKENDS:
             if not written.values.get(section) or (backends == (section,)):
                 continue
             place: Place = node.key_places[section]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from llem.study.identity import normal
 from llem.study.keys import LATER_BACKENDS, Each, Key, Later, Leaf, Path, Section, find, suggest
 from llem.study.model_source import BUILTIN_MODELS, BUILTIN_PREFIX
 from llem.study.nodes import BROKEN, Node
@@ -19,7 +20,10 @@ LATER = "not available yet"
 
 @dataclass(slots=True)
 class Written:
-    """Checked values as they are written: nested, None for "not set"; and the place of every key."""
+    """Checked values as they are written: nested, None for "not set"; and the place of every key.
+
+    Of an experiment's keys the wrong ones are there too, as BROKEN: so that nobody calls them missing.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[Path, Place] = field(default_factory=dict)
@@ -45,7 +49,7 @@ class Checker:
             if key is None:
                 continue
             value = self.value(member, key, (*path, name), written.places)
-            if value is not BROKEN:
+            if value is not BROKEN or not self._complete:
                 written.values[name] = value
                 written.places[(*path, name)] = place
         return written
@@ -86,10 +90,10 @@ class Checker:
         self.problems.add(node.place, f"{'.'.join(path)}: {LATER}")
         return BROKEN
 
-    def inside(self, node: Node, path: Path) -> Any:
-        """The value of a key inside a mapping with any keys: anything that JSON can hold."""
+    def inside(self, node: Node) -> Any:
+        """The value of a key inside a mapping with any keys: anything that JSON can hold, just as it is written."""
         plain = node.plain()
-        return BROKEN if _holds_broken(plain) or not self._keys_named(node, path) else normal(plain)
+        return BROKEN if _holds_broken(plain) else plain
 
     def expect_mapping(self, node: Node, name: str) -> bool:
         """Whether a node is a mapping; else a problem is noted."""
@@ -98,7 +102,7 @@ class Checker:
         return node.is_mapping
 
     def _section(self, node: Node, key: Section, path: Path, places: dict[Path, Place] | None) -> Any:
-        if key.off and node.value is False:
+        if key.off and (node.value is False or node.value == "off"):  # to an editor of YAML 1.2 `off` is text
             return None
         if not node.is_mapping:
             if key.scalar is not None and not node.is_list:
@@ -122,7 +126,7 @@ class Checker:
 
     def _leaf(self, node: Node, key: Leaf, path: Path) -> Any:
         plain = node.plain()
-        if _holds_broken(plain) or not self._keys_named(node, path):
+        if _holds_broken(plain):
             return BROKEN
         try:
             value = key.adapter.validate_python(plain)
@@ -133,12 +137,16 @@ class Checker:
             message = f"model: {shown(value)} is none of {', '.join(BUILTIN_MODELS)}"
             self.problems.add(node.place, message, nearest(value, BUILTIN_MODELS))
             return BROKEN
-        return normal(value)
+        # What an engine gets stays as it is written: 2.0 is no index. Ours are typed, and compared as 1 and 1.0.
+        return value if key.open else normal(value)
 
     def _refuse(self, node: Node, key: Leaf, path: Path, error: ValidationError) -> None:
         name = ".".join(path)
         if path == ("backend",) and node.value in LATER_BACKENDS:
             self.problems.add(node.place, f"backend {node.value}: {LATER}")
+            return
+        if node.is_list and key.items:
+            self._refuse_items(node, key.items, name, error)
             return
         first = error.errors(include_url=False)[0]
         if isinstance(node.value, str) and first["type"] == "value_error":
@@ -147,26 +155,13 @@ class Checker:
         suggestion = nearest(node.value, key.choices) if isinstance(node.value, str) else None
         self.problems.add(node.place, f"{name}: expected {key.expected}, found {found(node)}", suggestion)
 
-    def _keys_named(self, node: Node, path: Path) -> bool:
-        members = node.value.items() if node.is_mapping else enumerate(node.value) if node.is_list else ()
-        named = True
-        for name, member in members:
-            if name == "":
-                self.problems.add(node.key_places[name], f"{'.'.join(path)}: a key must not be empty")
-                named = False
-            named = self._keys_named(member, path) and named
-        return named
-
-
-def normal(value: Any) -> Any:
-    """A value with whole floats as whole numbers, inside mappings and lists too: 1.0 and 1 are alike."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: normal(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [normal(item) for item in value]
-    return value
+    def _refuse_items(self, node: Node, expected: str, name: str, error: ValidationError) -> None:
+        if not node.value:
+            self.problems.add(node.place, f"{name}: the list is empty")
+        wrong = dict.fromkeys(each["loc"][0] for each in error.errors(include_url=False) if each["loc"])
+        for index in wrong:
+            item = node.value[index]
+            self.problems.add(item.place, f"{name}[{index}]: expected {expected}, found {found(item)}")
 
 
 def _holds_broken(plain: Any) -> bool:

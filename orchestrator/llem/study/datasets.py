@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from llem.errors import NotReadyError, UsageError
+from llem.printable import on_one_line
 from llem.study.prompt_files import READERS, AskedPrompt, parse_jsonl, read_prompt_file
 from llem_runner.contract import ExperimentConfig
 from llem_runner.contract.exchange import SyntheticRecipe
@@ -92,8 +93,9 @@ def _resolve(dataset: str, base_folder: Path) -> Path:
         raise UsageError(f"dataset {dataset}: there is no such user here.") from error
     says_path = dataset.startswith(("/", "./", "../", "~")) or path.suffix.lower() in READERS
     if not says_path and not path.exists():
+        where = on_one_line(str(base_folder))
         raise NotReadyError(
-            f"dataset {dataset}: datasets of the Hub are not available yet, and there is no such file under "
-            f"{base_folder}. Use {BUILTIN}, {{input_len, output_len}}, or a file: {', '.join(READERS)}."
+            f"dataset {on_one_line(dataset)}: datasets of the Hub are not available yet, and there is no such file "
+            f"under {where}. Use {BUILTIN}, {{input_len, output_len}}, or a file: {', '.join(READERS)}."
         )
     return path

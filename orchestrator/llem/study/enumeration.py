@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Any
 
 from llem.study.expansion import Block, Expansion
-from llem.study.experiment import not_default
+from llem.study.experiment import SYNTHETIC_SETS, not_default
 from llem.study.identity import experiment_id
 from llem.study.keys import BACKENDS, Path
-from llem.study.problems import Place, Problem, Problems, StudyFileError, TooManyProblems
-from llem.study.rules import BOUND_REQUIREMENTS, BOUND_RULES, BoundRule
+from llem.study.problems import Place, Problem, StudyFileError
+from llem.study.rules import BOUND_RULES, BoundRule
 
 SAMPLING_KEYS = ("temperature", "top_k", "top_p", "min_p")
 
@@ -48,51 +48,40 @@ class Enumeration:
 
 
 def enumerate_experiments(expansion: Expansion, file: str) -> Enumeration:
-    """Walk through an expansion. Raises StudyFileError where an experiment is not whole, or all are skipped."""
+    """Walk through an expansion. Raises StudyFileError where all experiments are skipped."""
     found = Enumeration()
     positions: dict[str, int] = {}
     checks: dict[tuple[int, str], _Checks] = {}
-    problems = Problems()
     for ordinal, block, backend, written in expansion.walk():
         found.declared += 1
         key = (id(block), backend)
         check = checks.get(key)
         if check is None:
             check = checks[key] = _Checks(block, backend, written)
-        if (missing := check.missing(written)) is not None:
-            _note(problems, expansion, ordinal, missing)
-            continue
         if (rule := check.broken(written)) is not None:
             found.skipped.append((ordinal, rule))
             continue
         kept = not_default(written)
+        if not _place(found, positions, ordinal, kept):
+            continue
         decoder = kept.get("decoder")
         if decoder and not decoder.get("do_sample"):
             found.without_effect.update(name for name in SAMPLING_KEYS if name in decoder)
-        _place(found, positions, ordinal, kept)
-    if problems:
-        raise problems.error()
     if not found.ids:
         raise StudyFileError([_all_skipped(found, expansion, file)])
     return found
 
 
-def _place(found: Enumeration, positions: dict[str, int], ordinal: int, kept: Mapping[str, Any]) -> None:
+def _place(found: Enumeration, positions: dict[str, int], ordinal: int, kept: Mapping[str, Any]) -> bool:
+    """Whether the experiment is a new one."""
     new_id = experiment_id(kept)
     position = positions.setdefault(new_id, len(found.ids))
-    if position == len(found.ids):
-        found.ids.append(new_id)
-        found.ordinals.append(ordinal)
-    else:
+    if position != len(found.ids):
         found.merged.append((ordinal, position))
-
-
-def _note(problems: Problems, expansion: Expansion, ordinal: int, missing: BoundRule) -> None:
-    place = expansion.place_of(ordinal, missing.reads[0][0])
-    try:
-        problems.add(place, missing.rule.reason)
-    except TooManyProblems:
-        raise problems.error() from None
+        return False
+    found.ids.append(new_id)
+    found.ordinals.append(ordinal)
+    return True
 
 
 def _all_skipped(found: Enumeration, expansion: Expansion, file: str) -> Problem:
@@ -100,7 +89,7 @@ def _all_skipped(found: Enumeration, expansion: Expansion, file: str) -> Problem
     _, written = expansion.at(ordinal)
     bound = BOUND_RULES[rule]
     block, _ = expansion.block_of(ordinal)
-    place = block.place if block.place.line else Place(file)
+    place = block.spot.place if block.spot.place.line else Place(file)
     first = f"{bound.rule.name}: {bound.reason(written)}"
     if found.declared == 1:
         return Problem(*place, f"the only experiment is skipped: {first}")
@@ -115,27 +104,13 @@ class _Checks:
         varying = block.varying_paths(backend)
         if ("decoder", "preset") in varying:
             varying.add(("decoder",))
-        self._requirements = _Split(BOUND_REQUIREMENTS, backend, frozenset(varying), first)
-        self._rules = _Split(BOUND_RULES, backend, frozenset(varying), first)
-
-    def missing(self, written: Mapping[str, Any]) -> BoundRule | None:
-        """The first requirement that an experiment does not meet."""
-        index = self._requirements.first_broken(written)
-        return None if index is None else BOUND_REQUIREMENTS[index]
+        if any(path[0] == "dataset" for path in varying):
+            varying.update((name,) for name in SYNTHETIC_SETS)
+        self._varying, constant = _split(backend, frozenset(varying))
+        self._always = next((index for index, rule in constant if rule.broken_by(first)), None)
 
     def broken(self, written: Mapping[str, Any]) -> int | None:
         """Index of the first rule that an experiment breaks."""
-        return self._rules.first_broken(written)
-
-
-class _Split:
-    def __init__(
-        self, rules: tuple[BoundRule, ...], backend: str, varying: frozenset[Path], first: Mapping[str, Any]
-    ) -> None:
-        self._varying, constant = _split(rules, backend, varying)
-        self._always = next((index for index, rule in constant if rule.broken_by(first)), None)
-
-    def first_broken(self, written: Mapping[str, Any]) -> int | None:
         for index, rule in self._varying:
             if rule.broken_by(written):
                 return index if self._always is None else min(index, self._always)
@@ -146,8 +121,8 @@ _Numbered = tuple[tuple[int, BoundRule], ...]
 
 
 @lru_cache(maxsize=256)
-def _split(rules: tuple[BoundRule, ...], backend: str, varying: frozenset[Path]) -> tuple[_Numbered, _Numbered]:
+def _split(backend: str, varying: frozenset[Path]) -> tuple[_Numbered, _Numbered]:
     """The rules that concern a backend, numbered: those that the varying paths can touch, and the others."""
-    concerned = tuple((i, rule) for i, rule in enumerate(rules) if rule.backend in (None, backend))
+    concerned = tuple((i, rule) for i, rule in enumerate(BOUND_RULES) if rule.backend in (None, backend))
     touched = tuple(pair for pair in concerned if pair[1].may_vary_with(varying))
     return touched, tuple(pair for pair in concerned if pair not in touched)

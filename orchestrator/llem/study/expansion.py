@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import Any
 
+from llem.study.dimensions import Alternative, Dimension, Spot
 from llem.study.experiment import settled
 from llem.study.keys import BACKENDS, Path
 from llem.study.merge import deep_merge, value_at
 from llem.study.problems import Place
 from llem.study.rules import default_at
-from llem.study.sweep import Alternative, Dimension
 
 Choices = Sequence[tuple[int, Alternative]]
 """What one dimension offers: (digit, alternative)."""
@@ -29,11 +30,11 @@ class Block:
 
     values: Mapping[str, Any]
     places: Mapping[Path, Place]
-    place: Place
-    label: str
+    spot: Spot
     backends: tuple[str, ...]
     shared: tuple[Dimension, ...] = ()
     scoped: Mapping[str, tuple[Dimension, ...]] | None = None
+    is_entry: bool = False
 
     @cached_property
     def radix(self) -> int:
@@ -63,11 +64,12 @@ class Block:
 
     @cached_property
     def _shared_choices(self) -> list[Choices]:
+        return [self._offered(dimension) for dimension in self.shared]
+
+    def _offered(self, dimension: Dimension) -> Choices:
         # An alternative that only repeats another for every backend of this block is no experiment of its own.
-        return [
-            [(i, a) for i, a in enumerate(d.alternatives) if not a.absent_for.issuperset(self.backends)]
-            for d in self.shared
-        ]
+        alternatives = enumerate(dimension.alternatives)
+        return [(i, a) for i, a in alternatives if not a.absent_for.issuperset(self.backends)]
 
     @cached_property
     def _scoped_choices(self) -> dict[str, list[Choices]]:
@@ -102,6 +104,19 @@ class Block:
         for _, alternative in chosen:
             values = deep_merge(values, alternative.values)
         return [*chosen, *_decode(inner, self.dimensions_of(self._backend_of(values)))]
+
+    def over(self, path: Path) -> Iterator[tuple[Mapping[str, Any], Place]]:
+        """Values of the block's experiments that matter to one path, and where it is set for each.
+
+        Dimensions that do not touch the path are left out: it is looked at once, however many there are.
+        """
+        touching = [dimension for dimension in self.shared if any(_touch(path, other) for other in dimension.paths)]
+        own = self.places.get(path, self.spot.place)
+        for chosen in product(*(self._offered(dimension) for dimension in touching)):
+            values: Mapping[str, Any] = self.values
+            for _, alternative in chosen:
+                values = deep_merge(values, alternative.values)
+            yield values, chosen[-1][1].place if chosen else own
 
     def varying_paths(self, backend: str) -> set[Path]:
         """Paths that the dimensions of this block set for a backend."""
@@ -160,6 +175,22 @@ def _decode(index: int, dimensions: Sequence[Dimension]) -> list[tuple[Dimension
     return chosen[::-1]
 
 
+def _told_apart(one: Alternative, other: Alternative) -> tuple[Spot, Spot]:
+    """Two choices of one dimension: their entries, or, of one entry, the first values that differ."""
+    if one.spot == other.spot:
+        return next((a, b) for a, b in zip(one.parts, other.parts, strict=True) if a != b)
+    return one.spot, other.spot
+
+
+def _whole_place(block: Block, chosen: Sequence[Alternative]) -> str:
+    """An entry's place; of an experiment of the sweep all its choices."""
+    return _and(alternative.spot for alternative in chosen) if chosen else str(block.spot)
+
+
+def _and(spots: Iterable[Spot]) -> str:
+    return " with ".join(map(str, spots))
+
+
 @dataclass(frozen=True, eq=False)
 class Expansion:
     """All blocks of a study, in order; an experiment is known by one whole number over all of them."""
@@ -197,23 +228,17 @@ class Expansion:
         backend, values = block.at(inner)
         return backend, {**values, "backend": backend}
 
-    def place_of(self, ordinal: int, path: Path) -> Place:
-        """Where an experiment's value at a path is written: by the last alternative that touches it, else below it."""
-        block, inner = self.block_of(ordinal)
-        for dimension, alternative in reversed(block.chosen(inner)):
-            if any(_touch(path, other) for other in dimension.paths):
-                return alternative.place
-        return block.places.get(path, block.place)
-
     def two_places(self, first: int, again: int) -> tuple[str, str]:
         """Where two identical experiments are written, in words: the first choices in which they differ."""
         (block, one), (other_block, two) = self.block_of(first), self.block_of(again)
-        if block is other_block:
-            pairs = zip(block.chosen(one), block.chosen(two), strict=False)
-            for (_, left), (_, right) in pairs:
-                if left is not right:
-                    return f"{left.place} ({left.label})", f"{right.place} ({right.label})"
-        return f"{block.place} ({block.label})", f"{other_block.place} ({other_block.label})"
+        left, right = ([choice for _, choice in b.chosen(inner)] for b, inner in ((block, one), (other_block, two)))
+        if block.is_entry or other_block.is_entry:
+            return _whole_place(block, left), _whole_place(other_block, right)
+        spots = next((_told_apart(a, b) for a, b in zip(left, right, strict=False) if a is not b), ())
+        pairs = [spots] if spots else []
+        if block is not other_block:
+            pairs.insert(0, (block.spot, other_block.spot))
+        return _and(pair[0] for pair in pairs), _and(pair[1] for pair in pairs)
 
     def varying(self) -> tuple[Path, ...]:
         """Paths at which the study's experiments differ, in the order in which they vary."""

@@ -28,14 +28,38 @@ _KEYS: Final = _table(EXPERIMENT)
 _SHORTHAND: Final = "preset"  # resolved into the other decoder keys
 
 
+SYNTHETIC_SETS: Final = ("output_length", "max_input_tokens", "max_output_tokens")
+"""Keys that a synthetic dataset decides."""
+
+
 def settled(values: Mapping[str, Any], backend: str) -> dict[str, Any]:
-    """The written values that count: other backends' sections dropped, the decoder's preset resolved."""
+    """The written values that count: other backends' sections dropped, shorthand resolved.
+
+    Shorthand is the decoder's preset, and a synthetic dataset: its prompts have `input_len` tokens and its answers
+    `output_len`, so that `output_length` is fixed and these are the limits, whoever writes them out or leaves them.
+    Resolved here, it is the same experiment with the same id, and the plan shows what will hold. A limit that
+    contradicts the dataset stays as it is written, for the skip rule that names it.
+    """
     counted = {name: value for name, value in values.items() if name not in BACKENDS or name == backend}
     counted["backend"] = backend
     decoder = counted.get("decoder")
     if decoder and decoder.get("preset") is not None:
         counted["decoder"] = resolve_preset({key: value for key, value in decoder.items() if value is not None})
+    dataset = counted.get("dataset")
+    if isinstance(dataset, dict):
+        _resolve_synthetic(counted, dataset.get("input_len"), dataset.get("output_len"))
     return counted
+
+
+def _resolve_synthetic(counted: dict[str, Any], input_len: int | None, output_len: int | None) -> None:
+    if input_len is None or output_len is None:
+        return
+    counted["output_length"] = "fixed"
+    most, exactly = counted.get("max_input_tokens"), counted.get("max_output_tokens")
+    if most is None or most >= input_len:
+        counted["max_input_tokens"] = input_len
+    if exactly is None:
+        counted["max_output_tokens"] = output_len
 
 
 def not_default(settled_values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,19 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces. Whole floats have to be whole numbers already (`check.normal`)."""
-    return _ENCODER.encode(value)
+    """JSON with sorted keys and no spaces, whole floats as whole numbers."""
+    return _ENCODER.encode(normal(value))
+
+
+def normal(value: Any) -> Any:
+    """A value with whole floats as whole numbers, inside mappings and lists too: 1.0 and 1 are alike."""
+    if isinstance(value, dict):
+        return {key: normal(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, list | tuple):
+        return [normal(item) for item in value]
+    return value
 
 
 def short_hash(text: str) -> str:

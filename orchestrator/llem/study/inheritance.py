@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import UsageError
-from llem.study.backends import pop_backends
+from llem.study.backends import read_backends
 from llem.study.check import Checker, Written
 from llem.study.keys import EXPERIMENT
 from llem.study.merge import deep_merge
@@ -38,9 +38,10 @@ def _with_bases(root: Node, folder: Path, study_folder: Path, problems: Problems
 def _own_keys(root: Node, problems: Problems) -> Written:
     own = Checker(problems).mapping(root, EXPERIMENT, skip=(*STUDY_KEYS, "backend"), also=STUDY_KEYS)
     if "backend" in root.value:
-        node = root.value["backend"]
-        own.values["backend"] = pop_backends(node, problems)
+        backends = read_backends(root.value["backend"], problems)
+        own.values["backend"] = tuple(backend for backend, _ in backends) or None
         own.places[("backend",)] = root.key_places["backend"]
+        own.places |= {("backend", str(index)): place for index, (_, place) in enumerate(backends)}
     return own
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from llem.study.problems import nearest
-from llem.study.words import alternatives, choices, expected
+from llem.study.words import alternatives, choices, expected, item_expected
 from llem_runner.contract import ExperimentConfig
 from llem_runner.contract.engines import BACKEND_SECTIONS
 
@@ -28,13 +28,17 @@ OFF: Final = "off is null"
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A key whose value is checked as a whole. `open` ones take a mapping with any keys."""
+    """A key whose value is checked as a whole.
+
+    `open` ones take a mapping with any keys; `items` says in words what each item of a list has to be.
+    """
 
     adapter: TypeAdapter[Any]
     expected: str
     default: Any
     choices: tuple[str, ...] = ()
     open: bool = False
+    items: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ def _leaf_of(info: FieldInfo, without: type[BaseModel] | None = None) -> Leaf:
         default=None if info.is_required() else info.get_default(call_default_factory=True),
         choices=choices(annotation),
         open=any(_is_mapping(member) for member, _ in members),
+        items=item_expected(annotation),
     )
 
 
@@ -129,7 +134,7 @@ def find(path: Path, keys: Section = EXPERIMENT) -> Found | None:
     key: Key = keys
     for depth, name in enumerate(path):
         if isinstance(key, Leaf):
-            return Found(key, inside=True) if key.open and depth and all(path[depth:]) else None
+            return Found(key, inside=True) if key.open and depth else None
         if isinstance(key, Later):
             return Found(key)
         if isinstance(key, Each) or name not in key.children:
@@ -138,18 +143,29 @@ def find(path: Path, keys: Section = EXPERIMENT) -> Found | None:
     return Found(key)
 
 
+def find_dotted(dotted: str) -> Found | None:
+    """The key at a dotted path; None where there is none. Between two dots stands a name, though a key may be empty."""
+    path = tuple(dotted.split("."))
+    return find(path) if all(path) else None
+
+
 def all_paths(keys: Section = EXPERIMENT, above: Path = ()) -> Iterator[Path]:
     """Paths of all known keys, sections included, outermost first."""
     for name, key in keys.children.items():
-        if not isinstance(key, Later):
+        if is_there(key):
             yield (*above, name)
         if isinstance(key, Section):
             yield from all_paths(key, (*above, name))
 
 
-def suggest(name: str, siblings: Mapping[str, Any], *more: str) -> str | None:
+def is_there(key: Key) -> bool:
+    """Whether a key can be used yet: `gpu`, which holds only what is not there yet, cannot."""
+    return any(map(is_there, key.children.values())) if isinstance(key, Section) else not isinstance(key, Later)
+
+
+def suggest(name: str, siblings: Mapping[str, Key], *more: str) -> str | None:
     """The known name nearest to an unknown key: beside it first, else the full path of a key of that name elsewhere."""
-    beside = nearest(name, (*siblings, *more))
+    beside = nearest(name, (*(sibling for sibling, key in siblings.items() if is_there(key)), *more))
     if beside:
         return beside
     elsewhere = _paths_by_name()

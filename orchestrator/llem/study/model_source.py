@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from llem.errors import UsageError
+from llem.printable import on_one_line
 
 BUILTIN_PREFIX: Final = "builtin:"
 BUILTIN_MODELS: Final = ("builtin:tiny-llama", "builtin:smollm2-135m")
@@ -41,7 +42,8 @@ def resolve_model(model: str, base_folder: Path) -> ModelSource:
     path = absolute(model, base_folder)
     if not path.is_dir():
         what = "is not a folder" if _exists(path) else "does not exist"
-        raise UsageError(f"model {model}: the folder {path} {what}. Correct `model`, or put the model there.")
+        where = on_one_line(f"model {model}: the folder {path} {what}")
+        raise UsageError(f"{where}. Correct `model`, or put the model there.")
     return ModelSource("folder", model, path)
 
 
@@ -50,7 +52,7 @@ def absolute(path: str, base_folder: Path) -> Path:
     try:
         return (base_folder / Path(path).expanduser()).absolute()
     except RuntimeError as error:
-        raise UsageError(f"{path}: there is no such user ({error}).") from error
+        raise UsageError(on_one_line(f"{path}: there is no such user ({error}).")) from error
 
 
 def _exists(path: Path) -> bool:

@@ -38,6 +38,9 @@ class _Broken:
 BROKEN: Final = _Broken()
 
 
+_NO_KEYS: Final[dict[str, Place]] = {}  # shared by all scalars and lists: most of a large file's nodes
+
+
 class Node:
     """A value and where it is written.
 
@@ -51,7 +54,7 @@ class Node:
         self.value = value
         self.place = place
         self.written = written
-        self.key_places: dict[str, Place] = {}
+        self.key_places: dict[str, Place] = {} if isinstance(value, dict) else _NO_KEYS
         self.aliases = 0
         self.size = 1
 

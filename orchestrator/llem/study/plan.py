@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar, overload
 
 from llem.study.enumeration import Enumeration, enumerate_experiments
 from llem.study.expansion import Expansion
-from llem.study.experiment import not_default, with_defaults
+from llem.study.experiment import SYNTHETIC_SETS, not_default, with_defaults
 from llem.study.identity import canonical_json, short_hash, study_design_hash
 from llem.study.keys import Path
 from llem.study.merge import value_at
@@ -39,6 +39,16 @@ class Skipped:
     def to_json(self) -> dict[str, Any]:
         """As `plan --json` and study_result.json have it."""
         return {"rule": self.rule, "reason": self.reason, "experiment": self.experiment}
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedGroup:
+    """Experiments that are skipped for one reason, and what the first of them sets at the swept paths."""
+
+    rule: str
+    reason: str
+    count: int
+    first: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ class Plan:
         self.merged: Sequence[Merged] = Lazy(len(enumeration.merged), self._merged)
         self.runs: Sequence[Run] = Lazy(len(enumeration.ids) * study.execution.n_cycles, self._run)
         self.notes: tuple[str, ...] = (*study.notes, *self._merge_notes())
-        self.warnings: tuple[str, ...] = (*study.warnings, *enumeration.warnings, *self._skip_warnings())
+        self.warnings: tuple[str, ...] = (*enumeration.warnings, *self._skip_warnings())
 
     @cached_property
     def plan_hash(self) -> str:
@@ -140,10 +150,16 @@ class Plan:
 
     def swept_values(self, experiment_id: str) -> dict[str, Any]:
         """The experiment's own values at the swept paths (another backend's paths are left out)."""
-        # As written, so that a preset shows as itself and not as what it stands for.
-        backend, written = self._expansion.written_at(self._found.ordinals[self.experiments.position(experiment_id)])
-        own = [path for path in self._swept_paths if path[0] == backend or path[0] not in self._found.backends]
-        return {".".join(path): _value(written, path) for path in own}
+        return self._swept_at(self._found.ordinals[self.experiments.position(experiment_id)])
+
+    def skipped_groups(self) -> list[SkippedGroup]:
+        """What is skipped, for people: by rule and reason, in order of appearance."""
+        groups: dict[tuple[str, str], list[int]] = {}  # → number, ordinal of the first
+        for ordinal, rule in self._found.skipped:
+            bound = BOUND_RULES[rule]
+            reason = bound.reason(self._expansion.at(ordinal)[1]) if bound.shows_values else bound.rule.reason
+            groups.setdefault((bound.rule.name, reason), [0, ordinal])[0] += 1
+        return [SkippedGroup(*words, count, self._swept_at(first)) for words, (count, first) in groups.items()]
 
     def distinct_values(self, dotted: str) -> list[Any]:
         """Every value that the plan's experiments have at a path, defaults included, in order of appearance."""
@@ -151,14 +167,17 @@ class Plan:
         possible = [value for block in self._expansion.blocks for value in block.possible_values(path)]
         distinct = _distinct(possible)
         incomplete = len(distinct) > 1 and len(self.experiments) < self.declared
-        if incomplete or path[0] == "decoder":  # a preset writes other keys of the decoder than its own
+        if incomplete or path[0] in ("decoder", *SYNTHETIC_SETS):  # shorthand writes other keys than its own
             distinct = _distinct(_value(self._written(i)[1], path) for i in range(len(self.experiments)))
         return distinct
 
     @property
     def pause_seconds(self) -> float:
         """All pauses of the plan together, in seconds."""
-        return float(sum(self._gap(index) for index in range(len(self.runs))))
+        settings = self._execution
+        passes = len(self.experiments) if settings.cycle_order == "sequential" else settings.n_cycles
+        within = len(self.runs) - passes
+        return float((passes - 1) * settings.cycle_gap_seconds + within * settings.experiment_gap_seconds)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as `llem plan --json` prints it: every experiment with defaults filled in."""
@@ -201,6 +220,12 @@ class Plan:
         opens = self._turns[2][index]
         return float(settings.cycle_gap_seconds if opens else settings.experiment_gap_seconds)
 
+    def _swept_at(self, ordinal: int) -> dict[str, Any]:
+        # As written, so that a preset shows as itself and not as what it stands for.
+        backend, written = self._expansion.written_at(ordinal)
+        own = [path for path in self._swept_paths if path[0] == backend or path[0] not in self._found.backends]
+        return {".".join(path): _value(written, path) for path in own}
+
     def _written(self, position: int) -> tuple[str, dict[str, Any]]:
         return self._expansion.at(self._found.ordinals[position])
 
@@ -233,7 +258,7 @@ _NOTES_SHOWN = 20
 
 
 def make_plan(study: Study) -> Plan:
-    """The plan of a study. Raises StudyFileError where no experiment is left, or one is not whole."""
+    """The plan of a study. Raises StudyFileError where no experiment is left, or there are too many runs."""
     enumeration = enumerate_experiments(study.expansion, study.file)
     count, cycles = len(enumeration.ids), study.execution.n_cycles
     if count * cycles > MAX_RUNS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from llem.errors import UsageError
+from llem.printable import on_one_line
 
 MAX_PROBLEMS = 1000
 """More are not collected: a file of ten million wrong keys is answered too."""
@@ -39,12 +40,7 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f" (did you mean '{self.suggestion}'?)" if self.suggestion else ""
-        return _on_one_line(f"{Place(self.file, self.line, self.column)}: {self.message}{hint}")
-
-
-def _on_one_line(text: str) -> str:
-    """A message in which nothing from a file can move the cursor or begin a line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return on_one_line(f"{Place(self.file, self.line, self.column)}: {self.message}{hint}")
 
 
 class StudyFileError(UsageError):

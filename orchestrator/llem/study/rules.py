@@ -79,17 +79,6 @@ RULES: Final = (
 )
 # fmt: on
 
-REQUIREMENTS: Final = (
-    Rule("model", ("model",), lambda model: model is None, "model is missing"),
-    Rule("dataset.input_len", ("dataset",), lambda data: _lacks(data, "input_len"), "dataset: input_len is missing"),
-    Rule("dataset.output_len", ("dataset",), lambda data: _lacks(data, "output_len"), "dataset: output_len is missing"),
-)
-"""What every experiment needs once it is put together; without it the file is wrong."""
-
-
-def _lacks(dataset: Any, name: str) -> bool:
-    return isinstance(dataset, dict) and _says_anything(dataset) and dataset.get(name) is None
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundRule:
@@ -110,6 +99,11 @@ class BoundRule:
     def broken_by(self, written: Mapping[str, Any]) -> bool:
         """Whether an experiment breaks the rule."""
         return bool(self.rule.breaks(*self.values(written)))
+
+    @property
+    def shows_values(self) -> bool:
+        """Whether the reason depends on the experiment."""
+        return "{" in self.rule.reason
 
     def reason(self, written: Mapping[str, Any]) -> str:
         """Why the experiment is skipped."""
@@ -144,4 +138,3 @@ def _default(key: Found) -> Any:
 
 
 BOUND_RULES: Final = tuple(bind(rule) for rule in RULES)
-BOUND_REQUIREMENTS: Final = tuple(bind(rule) for rule in REQUIREMENTS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from llem.errors import UsageError
+from llem.printable import on_one_line
 from llem.study.check import Checker
 from llem.study.nodes import compose
 from llem.study.problems import Place, Problems, TooManyProblems
@@ -66,7 +67,7 @@ def load_settings(path: Path) -> UserSettings:
     except FileNotFoundError:
         return UserSettings()
     except OSError as error:
-        raise UsageError(f"{path}: the user settings cannot be read ({error.strerror}).") from error
+        raise UsageError(on_one_line(f"{path}: the user settings cannot be read ({error.strerror}).")) from error
     return parse_settings(raw, str(path))
 
 

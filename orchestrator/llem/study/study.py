@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from llem.errors import UsageError
+from llem.printable import on_one_line
 from llem.study.blocks import build_expansion
 from llem.study.check import Checker
-from llem.study.expansion import Block, Expansion
+from llem.study.expansion import Expansion
 from llem.study.inheritance import shared_keys
 from llem.study.nodes import Node, compose, node_of
-from llem.study.problems import Place, Problems, TooManyProblems
+from llem.study.problems import Problems, TooManyProblems
 from llem.study.reading import checked_model, read_places
+from llem.study.requirements import check_requirements
 from llem.study.scalars import written_as_yaml
 from llem.study.study_keys import (
     STUDY,
@@ -62,7 +64,6 @@ class Study:
     expansion: Expansion
     version: str | None = None
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -76,7 +77,7 @@ def load_study(path: Path | str, overrides: StudyOverrides | None = None) -> Stu
     try:
         raw = read_capped(path)
     except OSError as error:
-        raise UsageError(f"{path}: the study file cannot be read ({error.strerror}).") from error
+        raise UsageError(on_one_line(f"{path}: the study file cannot be read ({error.strerror}).")) from error
     return parse_study(raw, source=path, overrides=overrides)
 
 
@@ -161,7 +162,7 @@ def _study_of_root(root: Node, source: Path | None, folder: Path, problems: Prob
     own = _study_keys(root, problems)
     shared = shared_keys(root, folder, problems)
     expansion = build_expansion(root, shared, problems)
-    _requirechecked_model(expansion, problems)
+    check_requirements(expansion, problems)
     backends = _backends_of(expansion)
     name = own.get("name") or (source.stem if source else "study")
     runners, images = read_places(own, root, problems)
@@ -197,18 +198,3 @@ def _backends_of(expansion: Expansion) -> tuple[str, ...]:
 def _notes(backends: tuple[str, ...], named: Mapping[str, Any], file: str) -> tuple[str, ...]:
     idle = [backend for backend in named if backend not in backends]
     return tuple(f"{file}: runners or images name {backend}, which this study does not run" for backend in idle)
-
-
-def _requirechecked_model(expansion: Expansion, problems: Problems) -> None:
-    """`model` may come from the shared keys, a sweep or an entry; where it comes from nowhere the file is wrong."""
-    lacking = [
-        block for block in expansion.blocks if block.values.get("model") is None and not _sweepschecked_model(block)
-    ]
-    entries = [block for block in lacking if block.label.startswith("experiments")]
-    places = [block.place for block in entries] if entries == lacking else [Place(lacking[0].place.file, 1, 1)]
-    for place in places:
-        problems.add(place, "model is missing: name a Hub id, a folder, or builtin:…")
-
-
-def _sweepschecked_model(block: Block) -> bool:
-    return any(("model",) in dimension.paths for dimension in block.shared)

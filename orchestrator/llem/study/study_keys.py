@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from llem.study.keys import BACKENDS, LATER_BACKENDS, OFF, Each, Key, Later, Section, section_of
 from llem_runner.contract.strict import Flag, Frozen, Number, Text, Whole
@@ -60,8 +60,17 @@ def _runner(value: str) -> str:
     return value
 
 
-Size = Annotated[Text, BeforeValidator(_bytes), AfterValidator(_size)]
-RunnerText = Annotated[Text, AfterValidator(_runner)]
+# What the validators of ours accept, in JSON Schema's words, which know no flags: for editors.
+_SIZE_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1},
+        {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?[kKmMgGtTpP]?([iI]?[bB])?\s*$"},
+    ]
+}
+_RUNNER_SCHEMA: Final = {"type": "string", "pattern": r"^(local|docker|auto|docker:.*\S.*)$"}
+
+Size = Annotated[Text, BeforeValidator(_bytes), AfterValidator(_size), WithJsonSchema(_SIZE_SCHEMA)]
+RunnerText = Annotated[Text, AfterValidator(_runner), WithJsonSchema(_RUNNER_SCHEMA)]
 
 GpuList = Annotated[tuple[Annotated[Whole, Field(ge=0)] | Text, ...], BeforeValidator(_listed), Field(min_length=1)]
 

@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any
 
 from llem.study.check import LATER, Checker
-from llem.study.keys import BACKENDS, Later, Path, Section, find, suggest_path
+from llem.study.dimensions import Alternative, Dimension, Spot, Sweep, broken, nothing
+from llem.study.keys import BACKENDS, Path, Section, find, find_dotted, is_there, suggest_path
 from llem.study.merge import lay, nest
 from llem.study.nodes import BROKEN, Node
 from llem.study.path_set import PathSet
-from llem.study.problems import Place, Problems, shown
+from llem.study.problems import Place, Problems, nearest, shown
 from llem.study.ranges import MAX_VALUES, RANGE_KEYS, looks_like_range, range_values
 from llem.study.study_keys import STUDY_KEYS
 from llem.study.words import found
 
 MAX_DIMENSIONS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """One value of an axis, or one choice of a group: what it sets and where it is written.
-
-    `absent_for`: backends for which it repeats another choice, because only their own paths would tell them apart.
-    """
-
-    values: dict[str, Any]
-    place: Place
-    label: str
-    absent_for: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Dimension:
-    """An axis or a group; `backend` where all of it belongs to one backend's section."""
-
-    name: str
-    place: Place
-    alternatives: tuple[Alternative, ...]
-    paths: Mapping[Path, Place]
-    is_group: bool
-    backend: str | None = None
-
-
-@dataclass(slots=True)
-class Sweep:
-    """The dimensions of a study's sweep, in the order in which they vary, slowest first."""
-
-    groups: list[Dimension] = field(default_factory=list)
-    shared: list[Dimension] = field(default_factory=list)
-    scoped: dict[str, list[Dimension]] = field(default_factory=lambda: {backend: [] for backend in BACKENDS})
-
-    def all(self) -> list[Dimension]:
-        """Every dimension, slowest first."""
-        return [*self.groups, *self.shared, *(dim for dims in self.scoped.values() for dim in dims)]
+_STUDY_KEY = "{} is a key of the study: those are not swept"
+_LISTS = "a list of values is an axis, a list of mappings a group"
 
 
 def read_sweep(node: Node, problems: Problems) -> Sweep:
@@ -97,6 +62,7 @@ class _Choices:
     path: Path
     values: list[Any]
     place: Place
+    spots: list[Spot]
 
 
 class _Reader:
@@ -108,24 +74,29 @@ class _Reader:
 
     def dimension(self, name: str, node: Node, place: Place) -> Dimension | None:
         """The axis or group of one member of `sweep`; None, and a problem, where it is neither."""
-        if node.value is BROKEN:
-            return None
-        if node.is_list and not node.value:
+        known = find_dotted(name)
+        if node.is_list and any(item.is_mapping for item in node.value) and not (known and not is_there(known.key)):
+            if known is None and name not in STUDY_KEYS:
+                return self._group(name, node, place)
+            self._refuse_group(name, node, place)
+            return broken(name, tuple(name.split(".")), place) if known else None
+        if node.is_list and not node.value and known is None and name not in STUDY_KEYS:
             self.problems.add(node.place, f"sweep.{name}: the list is empty")
             return None
-        if node.is_list and any(item.is_mapping for item in node.value):
-            return self._group(name, node, place)
         return self._axis(name, node, place)
 
     def path(self, dotted: str, place: Place) -> Path | None:
         """A dotted path that leads to a key of an experiment; None, and a problem, where it leads nowhere."""
         path = tuple(dotted.split("."))
-        key = find(path)
+        key = find_dotted(dotted)
+        if key is None and path[0] in STUDY_KEYS:
+            self.problems.add(place, f"{shown(dotted)}: {_STUDY_KEY.format(path[0])}")
+            return None
         if key is None:
             near = suggest_path(dotted) if self.problems.few else None
             self.problems.add(place, f"unknown path {shown(dotted)} in sweep", near)
             return None
-        if isinstance(key.key, Later):
+        if not is_there(key.key):
             self.problems.add(place, f"{dotted}: {LATER}")
             return None
         return path
@@ -135,15 +106,19 @@ class _Reader:
         key = find(path)
         if key is None:
             return BROKEN
-        return self.check.inside(node, path) if key.inside else self.check.value(node, key.key, path)
+        return self.check.inside(node) if key.inside else self.check.value(node, key.key, path)
 
     def values(self, node: Node, path: Path) -> list[tuple[Any, Place]]:
-        """The checked values of a scalar, a list of values, or a range."""
+        """The checked values of a scalar, a list of values, or a range; the wrong ones are BROKEN."""
         name = ".".join(path)
         if node.is_mapping and not RANGE_KEYS & node.value.keys():
             words = "a value, a list of values, or a range ({min, max, num}, {log: …}, {pow2: …})"
             hint = f"; mappings are swept as entries of a group: [{{{name}: {{…}}}}, …]"
-            self.problems.add(node.place, f"{name}: expected {words}, found {found(node)}{hint}")
+            near = nearest(next(iter(node.value)), RANGE_KEYS) if node.value else None
+            self.problems.add(node.place, f"{name}: expected {words}, found {found(node)}{hint}", near)
+            return []
+        if node.is_list and not _open(path) and any(looks_like_range(item) for item in node.value):
+            self._refuse_ranges(name, node)
             return []
         if self._exhausted:
             return []
@@ -156,8 +131,12 @@ class _Reader:
                 self.problems.add(node.place, f"{name}: the list is empty")
         if not self._affordable(len(items), node.place):
             return []
-        checked = ((self.value(item, path), item.place) for item in items)
-        return [(value, place) for value, place in checked if value is not BROKEN]
+        return [(self.value(item, path), item.place) for item in items]
+
+    def _refuse_ranges(self, name: str, node: Node) -> None:
+        for item in node.value:
+            if looks_like_range(item):
+                self.problems.add(item.place, f"{name}: a range stands alone, not in a list")
 
     def _affordable(self, count: int, place: Place) -> bool:
         """Whether so many more alternatives may be written out; else a problem is noted."""
@@ -177,30 +156,41 @@ class _Reader:
             for index, (value, value_place) in enumerate(self.values(node, path))
         )
         backend = path[0] if path[0] in BACKENDS else None
-        return Dimension(name, place, alternatives, {path: place}, False, backend) if alternatives else None
+        whole = Dimension(name, place, alternatives, {path: place}, False, backend)
+        return whole if alternatives else broken(name, path, place)
 
-    def _group(self, name: str, node: Node, place: Place) -> Dimension | None:
-        if find(tuple(name.split("."))) is not None or name in STUDY_KEYS:
+    def _refuse_group(self, name: str, node: Node, place: Place) -> None:
+        """Say why a list with mappings cannot stand under the name of a key."""
+        path = tuple(name.split("."))
+        if name in STUDY_KEYS:
+            self.problems.add(place, f"sweep.{name}: {_STUDY_KEY.format(name)}")
+        elif not _open(path) and any(looks_like_range(item) for item in node.value):
+            self._refuse_ranges(f"sweep.{name}", node)
+        elif not all(item.is_mapping for item in node.value):
+            mixed = next(item for item in node.value if item.is_mapping != node.value[0].is_mapping)
+            self.problems.add(mixed.place, f"sweep.{name}: values and mappings are mixed: {_LISTS}")
+        else:
             hint = "a list of mappings is a group, and a group's name must not be a known key"
             self.problems.add(place, f"sweep.{name}: {hint}; write entries like {{{name}: {{…}}}} under another name")
-            return None
+
+    def _group(self, name: str, node: Node, place: Place) -> Dimension | None:
         alternatives: list[Alternative] = []
         paths: dict[Path, Place] = {}
         for index, entry in enumerate(node.value):
             if not entry.is_mapping:
                 if entry.value is not BROKEN:
-                    message = f"sweep.{name}: expected a mapping like the other entries, found {found(entry)}"
+                    message = f"sweep.{name}: expected a mapping like the other entries, found {found(entry)}: {_LISTS}"
                     self.problems.add(entry.place, message)
                 continue
-            choices = self._entry(entry)
+            choices = self._entry(entry, f"sweep.{name}[{index}]")
             for choice in choices:
                 paths.setdefault(choice.path, choice.place)
             alternatives.extend(self._grid(choices, entry, f"sweep.{name}[{index}]"))
         return Dimension(name, place, tuple(alternatives), paths, True) if alternatives else None
 
-    def _entry(self, entry: Node) -> list[_Choices]:
+    def _entry(self, entry: Node, label: str) -> list[_Choices]:
         choices: list[_Choices] = []
-        self._collect(entry, (), choices)
+        self._collect(entry, (), choices, label)
         taken = PathSet()
         for choice in choices:
             if taken.clash(choice.path):
@@ -208,23 +198,22 @@ class _Reader:
             taken.add(choice.path, "the entry")
         return choices
 
-    def _collect(self, node: Node, above: Path, choices: list[_Choices]) -> None:
+    def _collect(self, node: Node, above: Path, choices: list[_Choices], label: str) -> None:
         for name, member in node.value.items():
             place = node.key_places[name]
             path = self._nested(name, place, above) if above else self.path(name, place)
-            if path is None or member.value is BROKEN:
+            if path is None:
                 continue
             key = find(path)
             if member.is_mapping and key and isinstance(key.key, Section):
-                self._collect(member, path, choices)
+                self._collect(member, path, choices, label)
             elif member.is_mapping and not (key and key.inside and looks_like_range(member)) and _open(path):
-                value = self.value(member, path)
-                if value is not BROKEN:
-                    choices.append(_Choices(path, [value], place))
+                choices.append(_Choices(path, [self.value(member, path)], place, [Spot(place, label)]))
             else:
-                values = [value for value, _ in self.values(member, path)]
-                if values:
-                    choices.append(_Choices(path, values, place))
+                checked = self.values(member, path) or [(BROKEN, place)]
+                dotted = ".".join(path)
+                spots = [Spot(spot, f"{label}.{dotted}[{index}]") for index, (_, spot) in enumerate(checked)]
+                choices.append(_Choices(path, [value for value, _ in checked], place, spots))
 
     def _nested(self, name: str, place: Place, above: Path) -> Path | None:
         key = find(above)
@@ -234,14 +223,15 @@ class _Reader:
 
     def _grid(self, choices: list[_Choices], entry: Node, label: str) -> list[Alternative]:
         if not self._affordable(prod(len(choice.values) for choice in choices), entry.place):
-            return []
+            return [nothing([choice.path for choice in choices], entry.place)]
         alternatives = []
         for digits in product(*(range(len(choice.values)) for choice in choices)):
             values: dict[str, Any] = {}
             for choice, digit in zip(choices, digits, strict=True):
                 lay(values, choice.path, choice.values[digit])
             absent = frozenset(b for b in BACKENDS if _repeats(b, choices, digits))
-            alternatives.append(Alternative(values, entry.place, label, absent))
+            parts = tuple(choice.spots[digit] for choice, digit in zip(choices, digits, strict=True))
+            alternatives.append(Alternative(values, entry.place, label, absent, parts))
         return alternatives
 
 

@@ -35,6 +35,12 @@ def expected(annotation: Any, metadata: tuple[Any, ...]) -> str:
     return " or ".join(dict.fromkeys(parts))
 
 
+def item_expected(annotation: Any) -> str:
+    """What each item of a list has to be, in words; empty where the key takes no list."""
+    lists = [member for member, _ in alternatives(annotation) if get_origin(member) in (list, tuple)]
+    return expected(get_args(lists[0])[0], ()) if lists else ""
+
+
 def choices(annotation: Any) -> tuple[str, ...]:
     """The texts that a key takes, where they are listed."""
     members = [member for member, _ in alternatives(annotation) if get_origin(member) is Literal]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from pathlib import Path
 
 from llem.study.problems import Place, Problems
@@ -15,9 +18,18 @@ _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U0001
 
 
 def read_capped(path: Path) -> bytes:
-    """A file's bytes, and no more than one past the limit, so that an endless file ends too. Raises OSError."""
-    with path.open("rb") as file:
+    """A file's bytes, and no more than one past the limit, so that an endless file ends too.
+
+    Raises OSError, also for what is no regular file: a pipe without a writer would be waited for.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
         return file.read(MAX_BYTES + 1)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def readable_text(raw: str | bytes, file: str, problems: Problems) -> str | None:

@@ -86,6 +86,9 @@ class Backend(Protocol):
     def generate(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
         """Answer all prompts, in order. `on_tokens(n)` is called with newly generated tokens, as a sign of life."""
 
+    def compiled_graphs(self) -> int | None:
+        """Graphs compiled so far; None where nothing is compiled. It grows where a new shape makes a new one."""
+
     def reset_prefix_cache(self) -> bool | None:
         """Forget prompts seen before; False if it did not work, None where the engine keeps nothing across calls."""
 

@@ -82,6 +82,7 @@ class DeviceEnergy(Record):
 class Energy(Record):
     """GPU energy over the window: `lower_j` ≤ the sensor's truth ≤ `upper_j`.
 
+    Of methods other than `counter` the bounds miss a load that repeats in step with the power readings.
     `systematic_percent` is what the bounds cannot know: the board's own gain error.
     """
 

@@ -22,6 +22,9 @@ _REASONS = {
 }
 _THROTTLING = frozenset({"hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"})
 
+_HELD_S = 1.5
+"""For so long a slow reading stands for what follows: one is taken about every half second."""
+
 Readings = Sequence[tuple[float, float]]
 """(monotonic time in s, value), oldest first."""
 
@@ -40,5 +43,7 @@ def thermal(temperatures: Sequence[Readings], masks: Sequence[Readings], start_s
 
 
 def within(readings: Readings, start_s: float, end_s: float) -> list[float]:
-    """Values read in the span, in order."""
-    return [value for time_s, value in readings if start_s <= time_s <= end_s]
+    """Values read in the span, in order; in a short one without any the last before it, if it was not long ago."""
+    inside = [value for time_s, value in readings if start_s <= time_s <= end_s]
+    before = [value for time_s, value in readings if start_s - _HELD_S <= time_s < start_s]
+    return inside or before[-1:]

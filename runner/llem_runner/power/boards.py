@@ -6,6 +6,7 @@ real loads (H100, A100, RTX PRO 6000) for the lags. Every lag is an interval; bo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,7 @@ SIMULATED_MARKER_VARIABLE = "LLEM_SIMULATED_NVML"
 class Family(str, Enum):
     """A board's architecture, as far as its sensors differ."""
 
+    MAXWELL = "maxwell"
     PASCAL = "pascal"
     VOLTA = "volta"
     TURING = "turing"
@@ -63,8 +65,15 @@ class BoardFacts:
     power_usage: PowerMeaning
 
 
-# First match wins: longer names before the shorter ones that they contain.
+# First match wins: longer names before the shorter ones that they contain. A number alone says little: RTX 4000 is
+# Turing as a Quadro, Ampere with an A, and otherwise Ada or Blackwell, which the name then says.
 _FAMILY_BY_SUBSTRING: tuple[tuple[str, Family], ...] = (
+    ("BLACKWELL", Family.BLACKWELL),
+    (" ADA", Family.ADA),
+    ("QUADRO RTX", Family.TURING),
+    ("TITAN RTX", Family.TURING),
+    ("RTX A", Family.AMPERE),
+    ("RTX 2050", Family.AMPERE),
     ("GH200", Family.HOPPER),
     ("H100", Family.HOPPER),
     ("H200", Family.HOPPER),
@@ -76,13 +85,11 @@ _FAMILY_BY_SUBSTRING: tuple[tuple[str, Family], ...] = (
     ("B100", Family.BLACKWELL),
     ("B200", Family.BLACKWELL),
     ("B300", Family.BLACKWELL),
-    ("BLACKWELL", Family.BLACKWELL),
     ("RTX 50", Family.BLACKWELL),
     ("L40", Family.ADA),
     ("L20", Family.ADA),
     ("NVIDIA L4", Family.ADA),
     ("NVIDIA L2", Family.ADA),
-    ("ADA GENERATION", Family.ADA),
     ("RTX 40", Family.ADA),
     ("A100", Family.GA100),
     ("A800", Family.GA100),
@@ -91,25 +98,34 @@ _FAMILY_BY_SUBSTRING: tuple[tuple[str, Family], ...] = (
     ("A10", Family.AMPERE),
     ("A16", Family.AMPERE),
     ("NVIDIA A2", Family.AMPERE),
-    ("RTX A", Family.AMPERE),
     ("RTX 30", Family.AMPERE),
-    ("QUADRO RTX", Family.TURING),
-    ("TITAN RTX", Family.TURING),
+    ("MX57", Family.AMPERE),
     ("RTX 20", Family.TURING),
     ("GTX 16", Family.TURING),
-    ("TESLA T4", Family.TURING),
-    ("NVIDIA T4", Family.TURING),
+    ("MX45", Family.TURING),
+    ("MX55", Family.TURING),
     ("V100", Family.VOLTA),
     ("TITAN V", Family.VOLTA),
     ("GV100", Family.VOLTA),
     ("P100", Family.PASCAL),
     ("P40", Family.PASCAL),
     ("TESLA P4", Family.PASCAL),
+    ("TITAN XP", Family.PASCAL),
+    ("(PASCAL)", Family.PASCAL),
     ("GTX 10", Family.PASCAL),
+    ("GT 10", Family.PASCAL),
     ("QUADRO P", Family.PASCAL),
+    ("MX15", Family.PASCAL),
+    ("MX2", Family.PASCAL),
+    ("MX3", Family.PASCAL),
+    ("TITAN X", Family.MAXWELL),
+    ("TESLA M", Family.MAXWELL),
+    ("QUADRO M", Family.MAXWELL),
+    ("GTX 9", Family.MAXWELL),
+    ("MX1", Family.MAXWELL),
 )
-# The RTX A series of GA100's generation is consumer Ampere; "RTX A3000" must not read as "A30".
-_CONSUMER_AMPERE_FIRST = ("RTX A",)
+# T4, T400, T500, T600, T1000, T1200, T2000: with or without Tesla, Quadro or NVIDIA before it.
+_TURING_T = re.compile(r"\bT(4|4G|400|500|550|600|1000|1200|2000)\b")
 
 _COUNTER_LAG_MS = {Family.HOPPER: Interval(5, 15, 30), Family.GA100: Interval(67, 125, 179)}
 _UNKNOWN_COUNTER_LAG_MS = Interval(0, 75, 150)
@@ -121,7 +137,7 @@ _INSTANT_WINDOW_MS = {
     Family.AMPERE: Interval(100, 100, 100),
 }
 _UNKNOWN_INSTANT_WINDOW_MS = Interval(10, 50, 100)
-_INSTANT_POWER_USAGE = frozenset({Family.GA100, Family.TURING, Family.VOLTA, Family.PASCAL})
+_INSTANT_POWER_USAGE = frozenset({Family.GA100, Family.TURING, Family.VOLTA, Family.PASCAL, Family.MAXWELL})
 
 AVERAGE_WINDOW_MS = Interval(1000, 1050, 1100)
 """The window of the average power reading (field 185, and power usage on Ampere and newer except GA100)."""
@@ -130,8 +146,8 @@ AVERAGE_WINDOW_MS = Interval(1000, 1050, 1100)
 def family_of(name: str) -> Family:
     """The family of the board with NVML's `name`; `Family.UNKNOWN` where no known part is in it."""
     upper = name.upper()
-    if any(part in upper for part in _CONSUMER_AMPERE_FIRST) and "ADA" not in upper:
-        return Family.AMPERE
+    if _TURING_T.search(upper):
+        return Family.TURING
     for part, family in _FAMILY_BY_SUBSTRING:
         if part in upper:
             return family

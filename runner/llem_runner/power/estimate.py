@@ -33,7 +33,9 @@ SYSTEMATIC_PERCENT = 5.0
 class SpanEnergy:
     """Energy of one device over one span, or why there is none.
 
-    With `refusal` None: `lower_j` ≤ the sensor's truth ≤ `upper_j`, and `total_j` lies between them. `method` names
+    With `refusal` None: `lower_j` ≤ the sensor's truth ≤ `upper_j`, and `total_j` lies between them. Of method
+    `counter` that is proven; of the others it holds unless the load beats against the sensor without showing it: one
+    that repeats in step with the readings looks steady to them, and no bound could tell. `method` names
     what it was made from; `lag_ms` is the lag used for `total_j`; `cross_check_j` is the same span by the power
     readings, where the counter is primary. Powers in watt. `counter_steps` counts the steps that came in the span.
 

@@ -20,6 +20,8 @@ import sys
 import tempfile
 from typing import Any
 
+from pydantic import ValidationError
+
 from llem_runner.contract.result import HostEnergy
 
 _JOULES_PER_KWH = 3.6e6
@@ -27,6 +29,7 @@ _JOULES_PER_KWH = 3.6e6
 _ANY_COUNTRY = "USA"
 _READY_WITHIN_S = 60.0
 _ANSWER_WITHIN_S = 30.0
+_SHOWN_CHARACTERS = 200
 
 UNMEASURED = HostEnergy(cpu_j=None, dram_j=None, source="none", estimated=False)
 
@@ -70,7 +73,11 @@ class HostMeter:
         answer = self._answer(_ANSWER_WITHIN_S)
         if answer is None:
             return UNMEASURED
-        return HostEnergy(cpu_j=answer["cpu_j"], dram_j=answer["dram_j"], source="codecarbon", estimated=True)
+        try:
+            return HostEnergy(cpu_j=answer["cpu_j"], dram_j=answer["dram_j"], source="codecarbon", estimated=True)
+        except (KeyError, ValidationError):
+            self.problem = f"CodeCarbon answered {json.dumps(answer)[:_SHOWN_CHARACTERS]}"
+            return UNMEASURED
 
     def close(self) -> None:
         """End the process. Safe to call twice."""
@@ -97,19 +104,31 @@ class HostMeter:
         if not line:
             self.problem = "CodeCarbon did not answer"
             return None
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: Any = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            self.problem = f"CodeCarbon answered {line.strip()[:_SHOWN_CHARACTERS]!r}"
+            return None
         self.problem = answer.get("problem")
         return None if self.problem else answer
 
 
 def _child() -> None:
     """The process itself: one line of JSON when ready, one after `end`."""
+    # Answers go out by a descriptor of their own: whatever a library prints must not get in between.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(content: dict[str, Any]) -> None:
+        answers.write(json.dumps(content) + "\n")
+        answers.flush()
+
     try:
         from codecarbon import OfflineEmissionsTracker
     except ImportError as error:
-        print(
-            json.dumps({"problem": f"CodeCarbon is not installed here ({error}); install llem[codecarbon]"}), flush=True
-        )
+        answer({"problem": f"CodeCarbon is not installed here ({error}); install llem[codecarbon]"})
         return
     tracker = OfflineEmissionsTracker(
         country_iso_code=_ANY_COUNTRY,
@@ -123,14 +142,13 @@ def _child() -> None:
     # A first task finds the hardware, which takes seconds.
     tracker.start_task("find hardware")
     tracker.stop_task("find hardware")
-    print(json.dumps({"ready": True}), flush=True)
+    answer({"ready": True})
     for word in sys.stdin:
         if word.strip() == "begin":
             tracker.start_task("window")
         elif word.strip() == "end":
             used = tracker.stop_task("window")
-            energy = {"cpu_j": used.cpu_energy * _JOULES_PER_KWH, "dram_j": used.ram_energy * _JOULES_PER_KWH}
-            print(json.dumps(energy), flush=True)
+            answer({"cpu_j": used.cpu_energy * _JOULES_PER_KWH, "dram_j": used.ram_energy * _JOULES_PER_KWH})
             return
 
 

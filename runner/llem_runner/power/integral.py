@@ -1,5 +1,9 @@
 """Energy of a span from power readings: the counter's cross-check, and its stand-in where there is none. Pure.
 
+The bounds here are weaker than the counter's. Readings see a part of the time, and each is taken about when the last
+one was: a load that beats against them may draw power whenever nobody looks. What shows a beat gets wide bounds; what
+is in step shows none, and its bounds miss the truth.
+
     instant   a reading seen at t is the mean of P over [t − lag − window, t − lag]; between windows nobody looked
     average   the same with a window of about 1 s, which overlaps the next: ∫[a, b] P needs the correction below
 

@@ -58,6 +58,12 @@ class Plan:
         """ "gpu" or "module"; None without a counter."""
         return self.fields.scope("counter_mj") or ("gpu" if self.counter_mj else None)
 
+    @property
+    def power_scope(self) -> str | None:
+        """Of the power reading that is used first: instant, plain, average. None where there is none."""
+        instant, average = self.fields.scope("power_instant_w"), self.fields.scope("power_average_w")
+        return instant or ("gpu" if self.power_mw else average)
+
 
 def _newest_first(*names: str) -> Callable[[Handle], Any]:
     """A call of the first of `names` that this NVML library has: old drivers lack the new, new ones the old."""

@@ -24,6 +24,9 @@ _STOP_TIMEOUT_S = 5.0
 _WATCH_INTERVAL_S = 0.01
 _LONGEST_LINE_BYTES = 200
 _TAIL_S = 5.0
+STALE_S = 5.0
+"""Readings come every few ms to a second: none for so long means that a call into NVML does not come back."""
+_LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Recorder:
         self._uuids = tuple(uuids)
         self._stopped = False
         self._failure: RunFailed | None = None
+        self._looked_s = time.monotonic()
+        self._was_stale = False
 
     @classmethod
     def start(cls, path: Path, uuids: Sequence[str], period_s: float) -> Recorder:
@@ -89,8 +94,14 @@ class Recorder:
         return self._process.poll() is None
 
     def check(self) -> None:
-        """Raise `GpuLost` or `RecorderFailed` if the recorder ended without being asked to."""
-        if self._stopped or self.alive():
+        """Raise `GpuLost` or `RecorderFailed` if the recorder ended without being asked to, or reads nothing any more.
+
+        Cheap: it may be called with every token.
+        """
+        if self._stopped:
+            return
+        if self.alive():
+            self._check_that_it_reads(time.monotonic())
             return
         if self._failure is None:
             self._failure = self._why_it_ended()
@@ -98,10 +109,10 @@ class Recorder:
         raise self._failure
 
     def latest(self) -> HeartbeatReading | None:
-        """The latest readings; None before the first."""
+        """The latest readings; None before the first, and where the last are too old to be the present's."""
         tail = self.tail()
         rows = [series for series in tail.devices.values() if len(series)]
-        if not rows:
+        if not rows or time.monotonic() - max(series.after_s[-1] for series in rows) > STALE_S:
             return None
         powers = [series.latest_power_w() for series in rows]
         hot = [series.slow["temperature_c"][-1][1] for series in rows if series.slow.get("temperature_c")]
@@ -144,6 +155,23 @@ class Recorder:
         self._process.kill()
         self._process.wait()
         self._close()
+
+    def _check_that_it_reads(self, now_s: float) -> None:
+        if now_s - self._looked_s < _LOOK_EVERY_S:
+            return
+        self._looked_s = now_s
+        lines_bytes = 2 * len(self._uuids) * _LONGEST_LINE_BYTES
+        rows = [series for series in Timeline.read_tail(self._path, lines_bytes).devices.values() if len(series)]
+        silent_s = now_s - max((series.after_s[-1] for series in rows), default=now_s)
+        # Twice in a row: a container that was paused looks once before its recorder has read again.
+        if silent_s > STALE_S and self._was_stale:
+            self._failure = GpuLost(
+                f"GPU {', '.join(self._uuids)} cannot be read any more: its sensor stopped answering {silent_s:.0f} s "
+                "ago. Look for Xid messages in the kernel log (`dmesg`), and reset or replace the board."
+            )
+            self.kill()
+            raise self._failure
+        self._was_stale = silent_s > STALE_S
 
     def _wait_for_first_sample(self) -> None:
         deadline_s = time.monotonic() + _FIRST_SAMPLE_TIMEOUT_S

@@ -17,9 +17,10 @@ import pynvml
 
 from llem_runner.power.boards import Family, family_of, is_simulated
 from llem_runner.power.nvml_errors import ask, ask_energy, lost, unavailable
-from llem_runner.power.outcomes import SensorOutcome, SensorsUnavailable
+from llem_runner.power.outcomes import GpuLost, SensorOutcome, SensorsUnavailable
 from llem_runner.power.probe import Handle, Plan, probe, read_fields, read_slow
 from llem_runner.power.readings import NOT_READ, Reading
+from llem_runner.power.visible import PhysicalBoard
 
 T = TypeVar("T")
 
@@ -31,7 +32,8 @@ class Board:
     """One GPU as NVML describes it, and what it can tell.
 
     `index` is NVML's and for people only. `readings` names the columns of a reading that the board answers;
-    `counter_scope` is "gpu" or "module" (on GH200 the counter is the whole module's), None without a counter.
+    `counter_scope` and `power_scope` are "gpu" or "module" (on GH200 the counter is the whole module's), None without a
+    counter, or a power reading.
     `energy_refusal` says why no energy may be attributed to work on this board (MIG), None where it may.
     """
 
@@ -44,6 +46,7 @@ class Board:
     readings: tuple[str, ...]
     driver: str | None
     counter_scope: str | None
+    power_scope: str | None
     energy_refusal: str | None
     power_limit_w: float | None = None
     """The limit that is enforced, in watt; None where the board has none or does not tell."""
@@ -95,6 +98,31 @@ class Sensors:
     ) -> None:
         self.close()
 
+    def shows(self, uuid: str) -> bool:
+        """Whether NVML knows a board `uuid` here. Raises `GpuLost` where it does and the board is gone."""
+        try:
+            pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
+            return False
+        except pynvml.NVMLError as error:
+            raise lost(error.value, uuid) from error
+        return True
+
+    def physical_boards(self, *, skip_lost: bool) -> tuple[PhysicalBoard, ...]:
+        """UUID and place of every board, in NVML's order.
+
+        One that is lost raises `GpuLost`: left out, it would shift the numbers by which CUDA names the others. Where
+        nobody counts it may be skipped.
+        """
+        found = []
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            try:
+                found.append(self._physical(self._handle_at(index), index))
+            except GpuLost:
+                if not skip_lost:
+                    raise
+        return tuple(found)
+
     def boards(self) -> tuple[Board, ...]:
         """All boards that NVML shows, in its order.
 
@@ -105,7 +133,7 @@ class Sensors:
     def board(self, uuid: str) -> Board:
         """The board with `uuid`."""
         handle, _ = self._plan(uuid)
-        return self._describe(handle, pynvml.nvmlDeviceGetIndex(handle))
+        return self._describe(handle, _must(lambda: pynvml.nvmlDeviceGetIndex(handle), uuid))
 
     def read(self, uuid: str, *, slow: bool) -> Reading:
         """Read the board `uuid` now, the slowly changing readings only if `slow`."""
@@ -128,6 +156,10 @@ class Sensors:
             slow=read_slow(handle, uuid, plan) if slow else NOT_READ,
         )
 
+    def _physical(self, handle: Handle, index: int) -> PhysicalBoard:
+        uuid = _must(lambda: pynvml.nvmlDeviceGetUUID(handle), f"number {index}")
+        return PhysicalBoard(uuid, _must(lambda: _text(pynvml.nvmlDeviceGetPciInfo_v3(handle).busId), uuid))
+
     def _handle_at(self, index: int) -> Handle:
         return _must(lambda: pynvml.nvmlDeviceGetHandleByIndex(index), f"number {index}")
 
@@ -138,7 +170,8 @@ class Sensors:
         return self._plans[uuid]
 
     def _describe(self, handle: Handle, index: int) -> Board:
-        uuid = _must(lambda: pynvml.nvmlDeviceGetUUID(handle), f"number {index}")
+        physical = self._physical(handle, index)
+        uuid = physical.uuid
         name = _must(lambda: pynvml.nvmlDeviceGetName(handle), uuid)
         _, plan = self._plan(uuid)
         mig = ask(lambda: pynvml.nvmlDeviceGetMigMode(handle)[0], uuid)
@@ -146,12 +179,13 @@ class Sensors:
             uuid=uuid,
             index=index,
             name=name,
-            pci_bus_id=_must(lambda: _text(pynvml.nvmlDeviceGetPciInfo_v3(handle).busId), uuid),
+            pci_bus_id=physical.pci_bus_id,
             family=family_of(name),
             simulated=is_simulated(name, self._environment),
             readings=plan.columns,
             driver=ask(pynvml.nvmlSystemGetDriverVersion, uuid),
             counter_scope=plan.counter_scope,
+            power_scope=plan.power_scope,
             energy_refusal=MIG_REFUSAL if mig == pynvml.NVML_DEVICE_MIG_ENABLE else None,
             power_limit_w=_watts(ask(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle), uuid)),
         )

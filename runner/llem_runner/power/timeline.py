@@ -92,13 +92,16 @@ class Timeline:
             if row.get(name):
                 series.slow.setdefault(name, []).append((middle_s, _number(row[name], name, where)))
 
-    def stats(self) -> Evenness | None:
-        """Of the device that was read least evenly; None where no device has three readings."""
-        found = [even for even in (_evenness(series) for series in self.devices.values()) if even is not None]
+    def stats(self, until_s: float = -math.inf) -> Evenness | None:
+        """Of the device that was read least evenly; None where no device has three readings.
+
+        From a device's last reading to `until_s`, when reading should have gone on, is a gap as well.
+        """
+        found = [even for even in (_evenness(series, until_s) for series in self.devices.values()) if even is not None]
         return max(found, key=lambda even: even.largest_gap_s, default=None)
 
 
-def _evenness(series: Series) -> Evenness | None:
+def _evenness(series: Series, until_s: float) -> Evenness | None:
     if len(series) < 3:
         return None
     middles = [(before + after) / 2 for before, after in zip(series.before_s, series.after_s, strict=True)]
@@ -109,7 +112,7 @@ def _evenness(series: Series) -> Evenness | None:
         period_s=(middles[-1] - middles[0]) / (len(middles) - 1),
         jitter_p50_s=_quantile(deviations, 0.5),
         jitter_p99_s=_quantile(deviations, 0.99),
-        largest_gap_s=periods[-1],
+        largest_gap_s=max(periods[-1], until_s - middles[-1]),
     )
 
 

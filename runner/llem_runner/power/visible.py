@@ -1,8 +1,8 @@
 """Which boards an inherited CUDA_VISIBLE_DEVICES leaves to us. Pure.
 
 Follows CUDA's rules: entries are indices or UUID prefixes, in the order given; the first entry that names no board,
-or names one twice, hides itself and everything after it. Indices count in PCI order, because the runner sets
-CUDA_DEVICE_ORDER=PCI_BUS_ID.
+or names one twice, hides itself and everything after it. Indices count in PCI order, whatever CUDA_DEVICE_ORDER says:
+the runner then names its boards to CUDA by UUID (`allocated.cuda_environment`), so that order is the one that holds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MIG_PREFIX = "MIG-"
+MIG_PREFIX = "MIG-"
 _GPU_PREFIX = "GPU-"
 
 
@@ -40,8 +40,13 @@ def visible_uuids(value: str | None, boards: Sequence[PhysicalBoard]) -> tuple[s
     return tuple(visible)
 
 
+def names_only_uuids(value: str | None) -> bool:
+    """Whether `value` of CUDA_VISIBLE_DEVICES can be read without knowing every board: it counts none."""
+    return value is None or not any(entry.strip().isdigit() for entry in value.split(","))
+
+
 def _resolve(entry: str, in_pci_order: Sequence[str]) -> str | None:
-    if entry.startswith(_MIG_PREFIX):
+    if entry.startswith(MIG_PREFIX):
         return entry
     if entry.isascii() and entry.isdigit():
         index = int(entry)

@@ -94,13 +94,16 @@ def coefficient_of_variation(values: Sequence[float]) -> float | None:
 def temperature_settled(readings: Sequence[tuple[float, float]]) -> bool:
     """Whether (time in s, °C) readings, oldest first, changed by less than 1 °C in their last 10 s.
 
-    Readings further apart than 10 s are judged by their rate. Without readings there is nothing to settle.
+    Readings further apart than 10 s are judged by their rate; over less than 10 s nothing is known yet. Without
+    readings there is nothing to settle.
     """
     if not readings:
         return True
     now_s = readings[-1][0]
+    if now_s - readings[0][0] < SETTLED_OVER_S:
+        return False
     older = [index for index, (time_s, _) in enumerate(readings) if now_s - time_s >= SETTLED_OVER_S]
     recent = readings[older[-1] if older else 0 :]
     temperatures_c = [temperature_c for _, temperature_c in recent]
-    span_s = max(now_s - recent[0][0], SETTLED_OVER_S)
+    span_s = now_s - recent[0][0]
     return max(temperatures_c) - min(temperatures_c) < SETTLED_CHANGE_C * span_s / SETTLED_OVER_S

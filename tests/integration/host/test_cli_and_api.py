@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from llem_process import NO_ENGINE, TINY, llem
+from llem_process import LLEM, NO_ENGINE, TINY, environment, llem
 
 import llem as public
 from llem.version import __version__
@@ -104,4 +104,37 @@ def test_claim_20_run_experiment_returns_the_result_or_raises_with_the_kind(
     from llem.api import ExperimentFailed
 
     with pytest.raises(ExperimentFailed, match="backend: "):
+        public.run_experiment(model="builtin:tiny-llama", pytorch={"load_in_4bit": True}, n=1, output=tmp_path)
+    with pytest.raises(public.NotReadyError, match="no NVIDIA GPU was found"):
         public.run_experiment(model="builtin:tiny-llama", device="cuda", n=1, output=tmp_path)
+
+
+def run_in_shell(folder: Path, tail: str) -> subprocess.CompletedProcess[str]:
+    (folder / "s.yaml").write_text(TINY)
+    command = f"{LLEM} run s.yaml -q -o out {tail}"
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment(), capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize("tail", [">&-", "2>&- </dev/null", ">/dev/full", "| true; exit ${PIPESTATUS[0]}"])
+def test_an_output_that_nobody_reads_does_not_change_how_a_study_ends(tmp_path: Path, tail: str) -> None:
+    done = run_in_shell(tmp_path, tail)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(list(tmp_path.glob("out/*/study_result.json"))) == 1
+
+
+def test_claim_20_a_ctrl_c_that_ended_a_study_is_one_for_the_program_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import llem.api
+    from llem.execution.start import StudyEnd
+
+    stopped = public.StudyResult.model_validate(
+        {"study_name": "s", "study_design_hash": "0", "started_unix_s": 1, "simulated": False, "runs": {"total": 1}}
+    )
+    monkeypatch.setattr(llem.api, "start_study", lambda *_: StudyEnd(stopped, tmp_path, "interrupted"))
+    (tmp_path / "s.yaml").write_text(TINY)
+    with pytest.raises(KeyboardInterrupt, match="go on with run_study"):
+        public.run_study(tmp_path / "s.yaml")

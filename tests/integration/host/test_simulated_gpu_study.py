@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from llem_process import TINY, journal, llem, start_llem, the_study, wait_for_phase
+from llem_process import TINY, Hosts, journal, llem, the_study, wait_for_phase
 from simulated_nvml.board import h100
 from simulated_nvml.fixtures import SimulatedNvml
 from simulated_nvml.settings import Settings
@@ -93,7 +93,7 @@ def test_claim_13_a_visible_devices_that_hides_every_gpu_makes_it_a_cpu_run(
 
 
 def test_claim_8_a_gpu_that_is_lost_within_the_window_ends_the_run_as_gpu_lost_and_its_timeline_is_kept(
-    tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings
+    tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings, start_llem: Hosts
 ) -> None:
     simulated_nvml.write(boards)
     (tmp_path / "s.yaml").write_text(STUDY.replace("min_window_seconds: 3", "min_window_seconds: 600"))

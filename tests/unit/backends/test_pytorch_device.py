@@ -50,7 +50,16 @@ def test_claim_13_a_real_gpu_that_would_not_be_computed_on_is_a_backend_error(
 
 def test_claim_13_a_model_that_a_device_map_puts_wholly_beside_the_gpu_is_a_backend_error() -> None:
     with pytest.raises(RunFailed, match=r"all of it lies on cpu.*device_map") as caught:
-        check_placement("cuda:0", {"cpu"})
+        check_placement("cuda:0", {"cpu"}, 1)
     assert caught.value.kind is FailureKind.BACKEND
-    check_placement("cuda:0", {"cuda:0", "meta"})
-    check_placement("cpu", {"cpu"})
+    check_placement("cuda:0", {"cuda:0", "meta"}, 1)
+    check_placement("cpu", {"cpu"}, 0)
+
+
+def test_claim_13_an_allocated_gpu_that_would_compute_nothing_is_a_backend_error_with_both_numbers() -> None:
+    with pytest.raises(RunFailed, match=r"2 GPUs were allocated, but the model lies on 1 of them \(cuda:0\)") as caught:
+        check_placement("cuda:0", {"cuda:0", "cpu"}, 2)
+    assert caught.value.kind is FailureKind.BACKEND
+    check_placement("cuda:0", {"cuda:0", "cuda:1"}, 2)
+    # Simulated boards are not counted.
+    check_placement("cuda:0", {"cuda:0"}, 0)

@@ -61,7 +61,7 @@ def test_claim_22_after_room_is_made_the_journal_goes_on_where_it_stopped(tiny_d
     journal = Journal(path)
     with pytest.raises(JournalUnwritable):
         for _ in range(100):
-            journal.append("run_failed", message="x" * 4000)
+            journal.append("run_failed", run_id="a-c1", message="x" * 4000)
     whole = len(read_journal(path))
     (tiny_disk / "ballast").unlink()
     journal.append("study_completed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -283,3 +284,83 @@ def test_the_wall_clock_limit_ends_the_study_between_two_runs(tmp_path: Path) ->
     assert end.reason == "wall_clock"
     assert end.result.runs.completed == 1
     assert end.exit_code is CliExit.RUN_FAILED
+
+
+def test_claim_17_a_failed_run_runs_again_even_if_it_left_something_that_looks_like_a_result(tmp_path: Path) -> None:
+    def writes_and_crashes(attempt: Attempt) -> Ended:
+        completes(attempt)
+        return Ended(-11)
+
+    end = run(tmp_path, ScriptedLauncher(writes_and_crashes))
+    assert set(kinds(end)) == {"runner_crash"}
+    again = ScriptedLauncher()
+    assert resume_study(end.folder, Observer(), again).exit_code is CliExit.OK
+    assert len(again.started) == 4
+
+
+@pytest.mark.parametrize(
+    "changes", [{"experiment.n": 99}, {"backend": "vllm"}, {"experiment.model": "builtin:smollm2-135m"}]
+)
+def test_claim_16_a_result_of_another_experiment_is_not_believed(tmp_path: Path, changes: dict[str, Any]) -> None:
+    end = run(tmp_path, ScriptedLauncher(result_with(**changes)))
+    assert set(kinds(end)) == {"result_invalid"}
+    assert "another experiment" in end.result.failures[0].message
+
+
+@pytest.mark.parametrize(
+    "timeline",
+    [b'"a,b",c\n1,2\n', b"\xef\xbb\xbfmonotonic_s,device\n1,x\n", b"\xff,\xff\n", b"", b"x" * 100_000, b"\0" * 1000],
+)
+def test_claim_16_a_hostile_timeline_costs_the_run_nothing(tmp_path: Path, timeline: bytes) -> None:
+    notices: list[str] = []
+
+    class Listening(Observer):
+        def notice(self, message: str) -> None:
+            notices.append(message)
+
+    def script(attempt: Attempt) -> Ended:
+        (attempt.folder / "out" / "power.csv").write_bytes(timeline)
+        return completes(attempt)
+
+    end = run(tmp_path, ScriptedLauncher(script), observer=Listening())
+    assert end.exit_code is CliExit.OK
+    assert not list(end.folder.glob("runs/*/power.parquet"))
+    assert sum("power.parquet was not made" in notice for notice in notices) == 4
+
+
+def test_claim_18_signals_that_come_together_are_an_interrupt_and_not_a_killed_run(tmp_path: Path) -> None:
+    def script(attempt: Attempt) -> Ended:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+        return Ended(-9)
+
+    end = run(tmp_path, ScriptedLauncher(script))
+    assert end.reason == "interrupted"
+    assert end.exit_code is CliExit.INTERRUPTED
+    assert events(end)[-2:] == ["run_interrupted", "study_interrupted"]
+    assert json.loads((end.folder / "manifest.json").read_text())["status"] == "interrupted"
+
+
+def test_whatever_an_observer_does_the_runner_is_stopped_and_the_manifest_says_so(tmp_path: Path) -> None:
+    class Broken(Observer):
+        def run_started(self, run: Any) -> None:
+            raise ValueError("a bug of the program around us")
+
+    launcher = ScriptedLauncher()
+    with pytest.raises(ValueError, match="a bug"):
+        run(tmp_path, launcher, observer=Broken())
+    assert launcher.stopped == 1
+    [manifest] = tmp_path.glob("results/*/manifest.json")
+    assert json.loads(manifest.read_text())["status"] == "stopped"
+
+
+def test_a_limit_ends_the_study_without_a_pause_before_it(tmp_path: Path) -> None:
+    pauses: list[float] = []
+
+    class Listening(Observer):
+        def gap(self, seconds: float) -> None:
+            pauses.append(seconds)
+
+    limits = ", max_consecutive_failures: 1, experiment_gap_seconds: 60, cycle_gap_seconds: 60"
+    assert run(tmp_path, ScriptedLauncher(exits(7)), limits, Listening()).reason == "consecutive_failures"
+    assert pauses == []

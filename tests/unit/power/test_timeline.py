@@ -94,3 +94,12 @@ def test_stats_tell_period_jitter_and_largest_gap_of_the_device_read_least_evenl
     assert stats.jitter_p50_s == pytest.approx(0, abs=1e-9)
     assert stats.jitter_p99_s == pytest.approx(0.5)
     assert Timeline.read(write(tmp_path, "monotonic_s,device,power_w\n1,a,1\n")).stats() is None
+
+
+def test_from_the_last_reading_to_the_end_of_what_was_to_be_read_is_a_gap_as_well(tmp_path: Path) -> None:
+    rows = "".join(f"{n * 0.05},{device},1\n" for n in range(100) for device in "ab" if device == "a" or n < 90)
+    timeline = Timeline.read(write(tmp_path, "monotonic_s,device,power_w\n" + rows))
+    for until_s, gap_s in ((4.0, 0.05), (4.95, 0.5), (8.95, 4.5)):
+        stats = timeline.stats(until_s)
+        assert stats is not None
+        assert stats.largest_gap_s == pytest.approx(gap_s)

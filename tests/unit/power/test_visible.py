@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llem_runner.power.visible import PhysicalBoard, visible_uuids
+from llem_runner.power.visible import PhysicalBoard, names_only_uuids, visible_uuids
 
 # NVML's order is not PCI's here, and the UUIDs are in neither.
 B, A, C = "GPU-bbbb0000-1", "GPU-aaaa0000-1", "GPU-aaaa1111-2"
@@ -46,3 +46,11 @@ def test_claim_13_inherited_visible_devices_name_boards_by_pci_order_and_uuid_pr
     value: str | None, visible: tuple[str, ...]
 ) -> None:
     assert visible_uuids(value, BOARDS) == visible
+
+
+@pytest.mark.parametrize(
+    ("value", "only_uuids"),
+    [(None, True), ("", True), (f"{A},{B}", True), ("MIG-1", True), ("0", False), (f"{A}, 1", False)],
+)
+def test_only_a_number_asks_for_the_place_of_every_board(value: str | None, only_uuids: bool) -> None:
+    assert names_only_uuids(value) is only_uuids

@@ -124,3 +124,13 @@ def test_every_kind_says_what_to_do() -> None:
         message = diagnose(Ended(exit_code, **state), asked).message
         assert message.endswith(".")
         assert ". " in message
+
+
+def test_claim_22_a_runner_that_says_the_disk_was_full_is_disk_whatever_its_exit_code_says_otherwise() -> None:
+    said = ErrorReport(
+        contract_version=CONTRACT_VERSION, nonce="n", kind=FailureKind.DISK, message="out/: no room", phase="measure"
+    )
+    failure = diagnose(Ended(1), None, said)
+    assert failure.kind is FailureKind.DISK
+    assert "no room" in failure.message
+    assert diagnose(Ended(7), None, said).kind is FailureKind.INFERENCE

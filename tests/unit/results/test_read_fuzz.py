@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from results_factory import EXPERIMENT_ID, NONCE, START_S, put, result_record
 
+from llem.printable import printable
 from llem.results.complete import HostFacts, complete, write_result
-from llem.results.json_text import printable
 from llem.results.read import Expected, ResultRejected, read_completed, read_error, read_result
 from llem.results.study_result import RunOutcome, StudyRecord, build_study_result, write_study_result
 from llem.results.summary import summarise

@@ -8,7 +8,7 @@ import pytest
 from results_factory import EXPERIMENT_ID, START_S, cycles
 
 from llem.results.study_result import RunOutcome, StudyRecord, build_study_result
-from llem.results.summary import Summary, summarise
+from llem.results.summary import Summary, _digits, summarise
 
 NO_GPU: dict[str, Any] = {
     **{f"energy.{name}": None for name in ("method", "total_j", "lower_j", "upper_j", "per_output_token_j")},
@@ -47,16 +47,17 @@ def test_claim_2_without_gpu_its_energy_is_empty_with_the_reason_and_the_hosts_s
         "cycles",
     )
     assert found.rows[0][2:5] == ("–", "0.15 ± 0", "D")
-    assert found.notes == ("GPU energy is empty in 2 of 2 runs: No GPU was allocated",)
+    assert found.notes[0] == "GPU energy is empty in 2 of 2 runs: No GPU was allocated"
+    assert any("Host J/token is a model's estimate" in note for note in found.notes)
 
 
 def test_a_strangers_warning_cannot_write_to_the_terminal() -> None:
-    (note,) = table([0.0], {**NO_GPU, "warnings": [{"code": "energy_refused", "message": "\x1b[2Jgone"}]}).notes
+    (note, *_) = table([0.0], {**NO_GPU, "warnings": [{"code": "energy_refused", "message": "\x1b[2Jgone"}]}).notes
     assert note == "GPU energy is empty in 1 of 1 runs:  [2Jgone"
 
 
 def test_without_a_warning_the_reason_is_what_the_result_says_of_meter_and_device() -> None:
-    (note,) = table([0.0], NO_GPU).notes
+    (note, *_) = table([0.0], NO_GPU).notes
     assert "no meter read a GPU (energy.source none, computed on cpu)" in note
 
 
@@ -87,3 +88,16 @@ def test_swept_values_have_short_names_where_they_are_clear(
     found = table([0.8], swept=swept)
     assert found.headers[1:3] == headers
     assert found.rows[0][1:3] == cells
+
+
+def test_checks_that_failed_are_named_with_the_number_of_runs() -> None:
+    failed = [{"name": "warmup_converged", "passed": False, "value": 0.2, "limit": 0.05}]
+    found = table([0.0, 0.0], {"quality": {"level": "C", "checks": failed}})
+    assert "Quality checks that failed, of 2 runs: warmup_converged in 2" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(160.4, "160"), (0.000123, "0.00012"), (12.7, "13"), (9.94, "9.9"), (1.2e7, "12000000")]
+)
+def test_numbers_are_shown_without_exponents(value: float, shown: str) -> None:
+    assert _digits(value, 2) == shown

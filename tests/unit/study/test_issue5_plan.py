@@ -118,7 +118,7 @@ experiments:
     assert [(merged.first, merged.again) for merged in plan.merged] == [
         ("s.yaml:4:7 (sweep.n[0])", "s.yaml:5:10 (sweep.n[2])"),
         ("s.yaml:4:7 (sweep.n[0])", "s.yaml:5:10 (sweep.n[2])"),
-        ("s.yaml:2:1 (sweep)", "s.yaml:7:5 (experiments[0])"),
+        ("s.yaml:3:15 (sweep.precision[0]) with s.yaml:5:7 (sweep.n[1])", "s.yaml:7:5 (experiments[0])"),
     ]
     first, again = plan.merged[2].first, plan.merged[2].again
     assert (

@@ -93,14 +93,15 @@ def test_coefficient_of_variation_of_nothing_per_token_is_unknown() -> None:
     ("readings", "settled"),
     [
         ([], True),
-        ([(0.0, 50.0), (5.0, 50.9)], True),
+        ([(0.0, 50.0), (5.0, 50.9)], False),
+        ([(0.0, 50.0), (10.0, 50.9)], True),
         ([(0.0, 50.0), (5.0, 51.0)], False),
         ([(0.0, 40.0), (5.0, 50.0), (15.0, 50.0)], True),
         ([(0.0, 40.0), (6.0, 50.0), (15.0, 50.0)], False),
         ([(0.0, 50.0), (60.0, 55.0)], True),
         ([(0.0, 50.0), (60.0, 57.0)], False),
     ],
-    ids=["no-sensor", "small", "one-degree", "old-rise", "rise-inside", "slow-iterations", "slow-but-rising"],
+    ids=["no-sensor", "not-yet", "small", "one-degree", "old-rise", "rise-inside", "slow-iterations", "slow-but-rising"],
 )
 def test_temperature_is_settled_below_one_degree_in_ten_seconds(
     readings: list[tuple[float, float]], settled: bool

@@ -77,7 +77,7 @@ class PytorchBackend:
         defaults = read_generation_defaults(model_path, config, model_config)
         seed_everything(config.random_seed)
         model = load_model(model_path, config, model_config, device, passthrough)
-        check_placement(device, facts.devices_of(model))
+        check_placement(device, facts.devices_of(model), 0 if simulated else gpu_count)
         if config.lora:
             model = add_lora(model, config.lora, adapter_path)
         stops = stop_token_ids_of(defaults, tokenizer)
@@ -116,14 +116,20 @@ class PytorchBackend:
         with failing_as(inference_failure):
             return loaded.generator.answer(prompts, on_tokens)
 
+    def compiled_graphs(self) -> int | None:
+        """What torch.compile has made so far; None where the experiment does not compile."""
+        section = self._need().config.pytorch
+        return facts.compiled_graphs() if section and section.torch_compile else None
+
     def reset_prefix_cache(self) -> bool | None:
         """None: transformers keeps nothing of a prompt across calls."""
         return None
 
     def synchronize(self) -> None:
         """Wait for every GPU in use."""
-        for index in self._gpus():
-            torch.cuda.synchronize(index)
+        with failing_as(inference_failure):
+            for index in self._gpus():
+                torch.cuda.synchronize(index)
 
     def reset_peak_memory(self) -> None:
         """Begin to count peak memory anew."""
@@ -143,13 +149,14 @@ class PytorchBackend:
     def unload(self) -> None:
         """Free everything; safe to call twice and after an error."""
         self._loaded = None
+        # The files first: a GPU that failed raises below.
+        if self._made_files is not None:
+            self._made_files.cleanup()
+            self._made_files = None
         if torch.cuda.is_available():
             # What a GPU holds is given back only once no cycle of objects keeps it, and then only on request.
             gc.collect()
             torch.cuda.empty_cache()
-        if self._made_files is not None:
-            self._made_files.cleanup()
-            self._made_files = None
 
     def _need(self) -> _Loaded:
         if self._loaded is None:

@@ -38,12 +38,24 @@ def choose_device(
     )
 
 
-def check_placement(device: str, used: set[str]) -> None:
-    """Raises `RunFailed` of kind backend where a GPU was chosen and not one parameter lies on a GPU."""
-    if device.startswith("cuda") and not any(name.startswith("cuda") for name in used):
+def check_placement(device: str, used: set[str], gpu_count: int) -> None:
+    """Raises `RunFailed` of kind backend where a GPU was chosen and not every allocated GPU holds parameters.
+
+    `used` are the devices that hold any. A GPU that computes nothing would be measured idle and added to the others;
+    simulated ones are not counted in `gpu_count`.
+    """
+    if not device.startswith("cuda"):
+        return
+    gpus = sorted(name for name in used if name.startswith("cuda"))
+    if not gpus:
         raise _unusable(
             f"The model was to compute on {device}, but all of it lies on {', '.join(sorted(used))}. "
             "Check pytorch.device_map and pytorch.max_memory."
+        )
+    if len(gpus) < gpu_count:
+        raise _unusable(
+            f"{_gpus(gpu_count)} allocated, but the model lies on {len(gpus)} of them ({', '.join(gpus)}): the others "
+            "would be measured idle. Spread it (pytorch.device_map: balanced), or run with fewer GPUs."
         )
 
 

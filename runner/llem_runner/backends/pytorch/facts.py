@@ -48,7 +48,6 @@ def facts_of(
         notes={
             "architecture": shape_of(model.config),
             "cuda": torch.version.cuda,
-            "compiled_graphs": compiled_graphs() if config.pytorch and config.pytorch.torch_compile else None,
         },
     )
 
@@ -66,7 +65,7 @@ def shape_of(model_config: Any) -> dict[str, Any]:
 
 
 def compiled_graphs() -> int:
-    """Graphs that torch.compile has made so far: more of them after a window than before it were compiled inside it."""
+    """Graphs that torch.compile has made so far in this process."""
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 

@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 
 from llem_runner.contract import FailureKind, RunFailed
+from llem_runner.disk import disk_failure
 
 
 @contextmanager
 def failing_as(explain: Callable[[Exception], RunFailed]) -> Iterator[None]:
-    """Turn any exception into `RunFailed`: out of GPU memory, a missing package, or else what `explain` makes of it."""
+    """Turn any exception into `RunFailed`: a full disk, out of GPU memory, a missing package, or else what `explain`
+    makes of it."""
     try:
         yield
     except RunFailed:
         raise
-    except torch.OutOfMemoryError as error:
-        raise RunFailed(
+    except Exception as error:
+        raise _failure(error, explain) from error
+
+
+def _failure(error: Exception, explain: Callable[[Exception], RunFailed]) -> RunFailed:
+    full = disk_failure(error)
+    if full is not None:
+        return full
+    if out_of_memory(error):
+        return RunFailed(
             FailureKind.ACCELERATOR_OOM,
             f"The GPU's memory is too small: {first_line(error)} Lower pytorch.batch_size, max_input_tokens or "
             "max_output_tokens, or choose a smaller precision.",
-        ) from error
-    except ImportError as error:
-        raise RunFailed(FailureKind.BACKEND, f"A package is missing: {first_line(error)}") from error
-    except Exception as error:
-        raise explain(error) from error
+        )
+    if isinstance(error, ImportError):
+        return RunFailed(FailureKind.BACKEND, f"A package is missing: {first_line(error)}")
+    return explain(error)
+
+
+# torch has a type for its own allocator only. The driver (a context, a kernel's module) and the libraries' workspaces
+# run out of memory too, as RuntimeError or AcceleratorError.
+_OUT_OF_MEMORY = re.compile(
+    r"(CUDA|HIP)( error:|) out of memory|CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED|cudaErrorMemoryAllocation"
+)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether the GPU's memory was too small for what raised `error`."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def backend_failure(doing: str, error: Exception) -> RunFailed:
