@@ -172,6 +172,7 @@ def test_claim_9_what_torch_compile_makes_of_every_batch_is_made_before_the_wind
     done = result(exchange)
     graphs = done.environment["engine"]["compiled_graphs"]
     assert graphs["after_window"] == graphs["before_window"] > 0
+    assert graphs["whole_pass_before_warmup"] is True
     assert "recompiled_in_window" not in {warning.code for warning in done.warnings}
     assert done.warmup.iterations == 1
 
@@ -182,4 +183,5 @@ def test_claim_9_graphs_that_are_compiled_inside_the_window_are_told(exchange: P
     done = result(exchange)
     graphs = done.environment["engine"]["compiled_graphs"]
     assert graphs["after_window"] > graphs["before_window"]
+    assert graphs["whole_pass_before_warmup"] is False
     assert "recompiled_in_window" in {warning.code for warning in done.warnings}
