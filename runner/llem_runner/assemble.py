@@ -9,7 +9,7 @@ from typing import Any
 from llem_runner import unmeasured
 from llem_runner.backends.protocol import BackendFacts, PeakMemory, RequestOutput
 from llem_runner.contract import ExchangeFolder, ExperimentResult, RunOrder
-from llem_runner.contract.builtin import TINY_LLAMA
+from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
 from llem_runner.contract.exchange import Sample
 from llem_runner.contract.result import (
     Compute,
@@ -244,7 +244,10 @@ def _environment(measured: Measured, recording: Recording) -> dict[str, Any]:
 
 
 def _of_the_run(measured: Measured) -> Iterator[tuple[str, str]]:
-    """Warnings about how the run went."""
+    """Warnings about how the run went, and about what it was given."""
+    model = PACKAGED_MODELS.get(measured.order.experiment.model)
+    if model is not None:
+        yield "weights_dequantised", f"{model.name}: {model.weights}."
     if measured.host_problem:
         yield "host_energy_not_measured", f"Host energy was not estimated: {measured.host_problem}."
     if any(one.cache_was_reset is False for one in measured.passes):
