@@ -9,7 +9,7 @@ from typing import Any
 from llem_runner import unmeasured
 from llem_runner.backends.protocol import BackendFacts, PeakMemory, RequestOutput
 from llem_runner.contract import ExchangeFolder, ExperimentResult, RunOrder
-from llem_runner.contract.builtin import TINY_LLAMA
+from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
 from llem_runner.contract.exchange import Sample
 from llem_runner.contract.result import (
     Compute,
@@ -49,11 +49,37 @@ class MeasuredPass:
 
 
 @dataclass(frozen=True)
+class CompiledGraphs:
+    """How many graphs the engine had compiled before and after the window; None where it compiles none.
+
+    `by_a_pass`: whether a whole pass was made before the warm-up's iterations, so that every batch was seen.
+    """
+
+    before_window: int | None
+    after_window: int | None
+    by_a_pass: bool
+
+    @property
+    def inside_window(self) -> int:
+        """Graphs that were compiled while it was measured."""
+        return (self.after_window or 0) - (self.before_window or 0)
+
+    def described(self) -> dict[str, Any] | None:
+        """For the result's environment."""
+        if self.before_window is None:
+            return None
+        return {
+            "before_window": self.before_window,
+            "after_window": self.after_window,
+            "whole_pass_before_warmup": self.by_a_pass,
+        }
+
+
+@dataclass(frozen=True)
 class Measured:
     """What the procedure brought home. `sample_texts`: the first requests of the first pass, decoded.
 
-    `idle` and `resident` are the spans through which it really waited for those powers. `compiled_graphs`: how many
-    there were before and after the window, None for an engine that compiles none.
+    `idle` and `resident` are the spans through which it really waited for those powers.
     """
 
     order: RunOrder
@@ -66,7 +92,7 @@ class Measured:
     facts: BackendFacts
     memory: PeakMemory
     sample_texts: Sequence[str]
-    compiled_graphs: tuple[int | None, int | None]
+    compiled: CompiledGraphs
     host_energy: HostEnergy
     host_problem: str | None
     simulated: bool
@@ -213,22 +239,22 @@ def _write_samples(exchange: ExchangeFolder, measured: Measured) -> None:
 
 def _environment(measured: Measured, recording: Recording) -> dict[str, Any]:
     described = environment(measured.facts, recording.boards)
-    before, after = measured.compiled_graphs
-    described["engine"]["compiled_graphs"] = (
-        None if before is None else {"before_window": before, "after_window": after}
-    )
+    described["engine"]["compiled_graphs"] = measured.compiled.described()
     return described
 
 
 def _of_the_run(measured: Measured) -> Iterator[tuple[str, str]]:
-    """Warnings about how the run went."""
+    """Warnings about how the run went, and about what it was given."""
+    model = PACKAGED_MODELS.get(measured.order.experiment.model)
+    if model is not None:
+        yield "weights_dequantised", f"{model.name}: {model.weights}."
     if measured.host_problem:
         yield "host_energy_not_measured", f"Host energy was not estimated: {measured.host_problem}."
     if any(one.cache_was_reset is False for one in measured.passes):
         yield "prefix_cache_not_reset", "The engine did not reset its prefix cache before a pass."
-    before, after = measured.compiled_graphs
-    if before is not None and after is not None and after > before:
+    inside = measured.compiled.inside_window
+    if inside:
         yield (
             "recompiled_in_window",
-            f"The engine compiled {after - before} graphs inside the window: their time and energy are in the result.",
+            f"The engine compiled {inside} graphs inside the window: their time and energy are in the result.",
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,18 @@ def environment(facts: BackendFacts, boards: tuple[Board, ...]) -> dict[str, Any
             "machine": platform.machine(),
         },
         "engine": {"name": facts.name, "version": facts.version, "effective": facts.effective, **facts.notes},
-        "packages": facts.packages,
+        "packages": {**_versions("codecarbon", "nvidia-ml-py", "pydantic"), **facts.packages},
         "python": sys.version.split()[0],
     }
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    versions = {}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
 
 
 def _gpu(board: Board) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
 from llem_runner.allocated import cuda_environment
-from llem_runner.assemble import Measured, MeasuredPass, assemble
+from llem_runner.assemble import CompiledGraphs, Measured, MeasuredPass, assemble
 from llem_runner.backends.protocol import Backend, RequestOutput
 from llem_runner.backends.registry import open_backend
 from llem_runner.contract import Allocation, ExchangeFolder, ExperimentConfig, ExperimentResult, RunOrder
@@ -70,12 +70,13 @@ def measure(
             resident = meter.settle(_RESIDENT_S, events)
         with marks.phase("warmup"):
             alive = while_alive(meter, stop, _counting(events))
+            compiled_by_a_pass = _compile_every_batch(backend, prompts, config, alive)
             warmup = _warm_up(backend, prompts, config, meter, alive, events)
         with marks.phase("measure"):
             alive = while_alive(meter, stop, _counting(events))
             compiled_before = backend.compiled_graphs()
             window, passes = _measure_window(backend, prompts, config, host, alive)
-            compiled_graphs = (compiled_before, backend.compiled_graphs())
+            compiled = CompiledGraphs(compiled_before, backend.compiled_graphs(), compiled_by_a_pass)
         with marks.phase("drain"):
             meter.drain(window.end_s)
         measured = Measured(
@@ -85,7 +86,7 @@ def measure(
             resident=resident,
             window=window,
             passes=passes,
-            compiled_graphs=compiled_graphs,
+            compiled=compiled,
             warmup=warmup,
             facts=backend.facts(),
             memory=backend.peak_memory(),
@@ -95,6 +96,19 @@ def measure(
             simulated=meter.simulated,
         )
         return assemble(measured, meter.finish(), exchange, events)
+
+
+def _compile_every_batch(
+    backend: Backend, prompts: Prompts, config: ExperimentConfig, alive: Callable[[int], None]
+) -> bool:
+    """One whole pass where the engine compiles: the warm-up's batch has one shape, the others would be compiled in the
+    window. Whether there was one."""
+    needed = config.warmup.enabled and len(prompts) > backend.batch_limit() and backend.compiled_graphs() is not None
+    if needed:
+        backend.reset_prefix_cache()
+        backend.generate(prompts, alive)
+        backend.synchronize()
+    return needed
 
 
 def _warm_up(
@@ -108,12 +122,6 @@ def _warm_up(
     """The first full batch again and again, under load, until it is steady."""
     batch = prompts[: backend.batch_limit()]
     watch = WarmupWatch(config.warmup, time.monotonic(), meter.reads)
-    if not watch.done and backend.compiled_graphs() is not None and len(batch) < len(prompts):
-        # Other batches have other shapes, which would be compiled inside the window.
-        events.info("the engine compiles: one whole pass before the warm-up's iterations")
-        backend.reset_prefix_cache()
-        backend.generate(prompts, alive)
-        backend.synchronize()
     while not watch.done:
         backend.reset_prefix_cache()
         start_s = time.monotonic()

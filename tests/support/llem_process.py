@@ -76,7 +76,8 @@ class Hosts:
         """Kill what still runs; its runners end with it."""
         for host in self._started:
             host.kill()
-            host.communicate()
+            if host.stdout is not None and not host.stdout.closed:
+                host.communicate()
 
 
 def wait_until(what: str, condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:

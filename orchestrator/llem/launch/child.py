@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 _LOOK_EVERY_S = 0.1
 _PR_SET_PDEATHSIG = 1
@@ -22,10 +23,13 @@ class Finished:
     last_words: str
 
 
-def run_child(command: Sequence[str], stop: Callable[[float], bool]) -> Finished:
+def run_child(
+    command: Sequence[str], stop: Callable[[float], bool], on_line: Callable[[str], None] | None = None
+) -> Finished:
     """Run a command to its end. `stop(seconds)` waits that long and says whether we were asked to end. Raises OSError.
 
-    A session of its own keeps a Ctrl-C at the terminal from it: it is we who say how it ends.
+    `on_line` hears what the command says, line by line, while it says it. A session of its own keeps a Ctrl-C at the
+    terminal from it: it is we who say how it ends.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -34,9 +38,12 @@ def run_child(command: Sequence[str], stop: Callable[[float], bool]) -> Finished
         )  # fmt: skip
         code: int | None = None
         try:
+            heard = 0
             while (code := process.poll()) is None:
+                heard = _tell(output, heard, on_line)
                 if stop(_LOOK_EVERY_S):
                     break
+            _tell(output, heard, on_line)
         finally:
             if code is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -44,6 +51,17 @@ def run_child(command: Sequence[str], stop: Callable[[float], bool]) -> Finished
         output.seek(0)
         words = output.read()[-4000:].decode(errors="replace").strip().splitlines()
     return Finished(code, "\n".join(words[-5:]))
+
+
+def _tell(output: BinaryIO, heard: int, on_line: Callable[[str], None] | None) -> int:
+    """Pass on the whole lines that came since byte `heard`; where to go on."""
+    if on_line is None:
+        return heard
+    new = os.pread(output.fileno(), 1 << 16, heard)
+    whole = new[: new.rfind(b"\n") + 1]
+    for line in whole.decode(errors="replace").splitlines():
+        on_line(line)
+    return heard + len(whole)
 
 
 def _end_with(parent: int) -> Callable[[], None]:

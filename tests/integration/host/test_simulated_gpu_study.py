@@ -29,6 +29,13 @@ def boards() -> Settings:
     )
 
 
+def mean_power_w(boards: Settings, result: dict[str, Any], name: str) -> float:
+    """The first board's true mean power over a phase."""
+    [phase] = [phase for phase in result["phases"] if phase["name"] == name]
+    start_s, end_s = phase["start_unix_s"], phase["end_unix_s"]
+    return boards.truth(boards.boards[0].uuid).energy_j(start_s, end_s) / (end_s - start_s)
+
+
 def the_result(parent: Path) -> dict[str, Any]:
     [path] = parent.glob("results/*/runs/*/result.json")
     result: dict[str, Any] = json.loads(path.read_text())
@@ -53,17 +60,31 @@ def test_claim_8_the_bounds_of_window_and_passes_contain_the_truth_and_the_resul
     energy, window = result["energy"], result["window"]
     [device] = energy["devices"]
     assert "simulated" in device["name"]
-    truth_j = boards.truth(device["uuid"]).energy_j(window["start_unix_s"], window["end_unix_s"])
+    truth = boards.truth(device["uuid"])
+    truth_j = truth.energy_j(window["start_unix_s"], window["end_unix_s"])
     assert energy["lower_j"] <= truth_j <= energy["upper_j"]
     assert abs(energy["total_j"] / truth_j - 1) < 0.03
-    assert energy["idle_power_w"] is not None
-    assert energy["resident_power_w"] is not None
+    passes_j = [one["energy_j"] for one in result["passes"]]
+    assert len(passes_j) > 1
+    assert sum(passes_j) == pytest.approx(energy["total_j"], rel=0.02)
+    assert min(passes_j) > 0
+    # A pass is shorter than a step of the counter, which says little of one alone: so as many as make a good second.
+    for share in (0.4, 0.6, 0.8):
+        count = round(share * len(passes_j))
+        passes_truth_j = truth.energy_j(window["start_unix_s"], result["passes"][count - 1]["end_unix_s"])
+        assert sum(passes_j[:count]) == pytest.approx(passes_truth_j, rel=0.05)
+    assert energy["idle_power_w"] == pytest.approx(mean_power_w(boards, result, "idle"), rel=0.1)
+    assert energy["resident_power_w"] == pytest.approx(mean_power_w(boards, result, "resident"), rel=0.05)
     assert energy["per_output_token_j"] == pytest.approx(energy["total_j"] / result["tokens"]["output"])
     assert (energy["source"], energy["method"], energy["lag_ms"]) == ("nvml", "counter", 15.0)
     assert device["power_limit_w"] == boards.boards[0].power_limit_w
     assert device["counter_steps"] >= 25
     checks = {check["name"]: check["passed"] for check in result["quality"]["checks"]}
-    assert {"counter_agrees", "window_length", "bounds_width", "warmup_converged", "real_weights"} <= checks.keys()
+    # A window of 3 s is too short, for its own check and for judging the counter by; the tiny model is made up.
+    expected = {"window_length": False, "counter_agrees": None, "real_weights": False, "throttling": True}
+    assert {name: checks[name] for name in expected} == expected
+    assert checks["prefix_cache"] is True
+    assert checks["saturation"] is None
     assert result["quality"]["level"] == "C"
     [timeline] = tmp_path.glob("results/*/runs/*/power.parquet")
     assert pyarrow.parquet.read_table(timeline).num_rows > 50

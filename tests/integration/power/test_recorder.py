@@ -210,3 +210,45 @@ def test_a_file_that_cannot_grow_ends_the_recording_as_disk(tmp_path: Path) -> N
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert said.startswith("disk ")
     assert str(path) in said
+
+
+def test_claim_8_a_sensor_that_stops_answering_is_a_lost_gpu_and_its_last_power_is_not_told_as_todays(
+    nvml: SimulatedNvml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llem_runner.power.recorder.STALE_S", 1.0)
+    monkeypatch.setattr("llem_runner.power.recorder._LOOK_EVERY_S", 0.1)
+    path = tmp_path / "power.csv"
+    with Recorder.start(path, [h100(0).uuid], PERIOD_S) as recorder:
+        assert recorder.latest() is not None
+        # A call into a driver that hangs does not come back: for everybody else the process just stands still.
+        os.kill(recorder.pid, signal.SIGSTOP)
+
+        def never_lost() -> bool:
+            recorder.check()
+            return False
+
+        with pytest.raises(GpuLost, match=f"GPU {h100(0).uuid} .*stopped answering"):
+            wait_until(never_lost)
+        # However often it is asked: an engine may have swallowed the first word.
+        with pytest.raises(GpuLost):
+            recorder.check()
+        assert recorder.latest() is None
+        assert has_ended(recorder.pid)
+        recorder.stop()
+    assert len(Timeline.read(path).devices[h100(0).uuid]) >= 1
+
+
+@pytest.mark.usefixtures("nvml")
+def test_a_pause_of_everything_is_no_lost_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llem_runner.power.recorder.STALE_S", 2.0)
+    monkeypatch.setattr("llem_runner.power.recorder._LOOK_EVERY_S", 0.0)
+    path = tmp_path / "power.csv"
+    with Recorder.start(path, [h100(0).uuid], PERIOD_S) as recorder:
+        os.kill(recorder.pid, signal.SIGSTOP)
+        time.sleep(2.2)
+        # The first look after a pause of the whole container may come before the recorder's next reading.
+        recorder.check()
+        rows = path.read_bytes().count(b"\n")
+        os.kill(recorder.pid, signal.SIGCONT)
+        wait_until(lambda: path.read_bytes().count(b"\n") > rows)
+        recorder.check()

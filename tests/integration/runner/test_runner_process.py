@@ -3,57 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from llem_runner.contract import CONTRACT_VERSION, ExperimentResult
-
-NONCE = "n" * 32
-FAST = {"warmup": {"enabled": False}, "energy": {"min_window_seconds": 0}, "n": 2, "max_output_tokens": 3}
-
-
-@pytest.fixture
-def exchange(tmp_path: Path) -> Path:
-    """An exchange folder with an empty `out/`."""
-    (tmp_path / "in").mkdir()
-    (tmp_path / "out").mkdir()
-    return tmp_path
-
-
-def order(exchange: Path, experiment: Mapping[str, Any], version: int = CONTRACT_VERSION, **allocation: Any) -> None:
-    experiment = {"model": "builtin:tiny-llama", "precision": "fp32", **FAST, **experiment}
-    content = {
-        "contract_version": version,
-        "run_id": "abc-c1",
-        "attempt": 1,
-        "nonce": NONCE,
-        "experiment": experiment,
-    }
-    (exchange / "in" / "experiment.json").write_text(json.dumps(content))
-    (exchange / "in" / "allocation.json").write_text(
-        json.dumps({"host": "h", "model_path": experiment["model"], **allocation})
-    )
-    (exchange / "in" / "prompts.jsonl").write_text('{"text": "Hello there"}\n{"text": "Name a planet."}\n')
-
-
-def run(exchange: Path) -> int:
-    command = [sys.executable, "-m", "llem_runner", str(exchange)]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(command, env=environment, capture_output=True, timeout=300).returncode
-
-
-def error(exchange: Path) -> dict[str, Any]:
-    """The report, which must be the only outcome."""
-    assert not (exchange / "out" / "result.json").exists()
-    report: dict[str, Any] = json.loads((exchange / "out" / "error.json").read_text())
-    assert report["nonce"] == NONCE
-    return report
+from runner_process import NONCE, error, order, result, run
 
 
 def test_claim_14_a_run_that_goes_well_writes_one_result_and_exits_0(exchange: Path) -> None:
@@ -61,24 +17,24 @@ def test_claim_14_a_run_that_goes_well_writes_one_result_and_exits_0(exchange: P
     assert run(exchange) == 0
     names = {path.name for path in (exchange / "out").iterdir()}
     assert names == {"events.jsonl", "samples.jsonl", "result.json"}
-    result = ExperimentResult.model_validate_json((exchange / "out" / "result.json").read_bytes())
-    assert (result.nonce, result.run_id, result.attempt) == (NONCE, "abc-c1", 1)
-    assert [phase.name for phase in result.phases] == ["idle", "load", "resident", "warmup", "measure", "drain"]
-    assert result.window.start_unix_s == result.passes[0].start_unix_s
-    assert len(result.passes) == 1
+    done = result(exchange)
+    assert (done.nonce, done.run_id, done.attempt) == (NONCE, "abc-c1", 1)
+    assert [phase.name for phase in done.phases] == ["idle", "load", "resident", "warmup", "measure", "drain"]
+    assert done.window.start_unix_s == done.passes[0].start_unix_s
+    assert len(done.passes) == 1
 
 
 def test_claim_7_phases_follow_each_other_and_the_window_lies_in_measure(exchange: Path) -> None:
     order(exchange, {"energy": {"min_window_seconds": 0.5}})
     assert run(exchange) == 0
-    result = ExperimentResult.model_validate_json((exchange / "out" / "result.json").read_bytes())
-    ends = [phase.end_unix_s for phase in result.phases]
-    starts = [phase.start_unix_s for phase in result.phases]
+    done = result(exchange)
+    ends = [phase.end_unix_s for phase in done.phases]
+    starts = [phase.start_unix_s for phase in done.phases]
     assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
-    [measure] = [phase for phase in result.phases if phase.name == "measure"]
-    assert measure.start_unix_s <= result.window.start_unix_s <= result.window.end_unix_s <= measure.end_unix_s
-    assert result.window.duration_s >= 0.5
-    for one, following in zip(result.passes, result.passes[1:], strict=False):
+    [measure] = [phase for phase in done.phases if phase.name == "measure"]
+    assert measure.start_unix_s <= done.window.start_unix_s <= done.window.end_unix_s <= measure.end_unix_s
+    assert done.window.duration_s >= 0.5
+    for one, following in zip(done.passes, done.passes[1:], strict=False):
         assert following.start_unix_s == one.end_unix_s
 
 
@@ -87,8 +43,8 @@ def test_claim_14_a_synthetic_dataset_is_exact_in_tokens_through_the_whole_run(e
     recipe = {"seed": 42, "input_len": 17, "output_len": 5, "n": 3}
     (exchange / "in" / "prompts.jsonl").write_text(json.dumps(recipe) + "\n")
     assert run(exchange) == 0
-    result = ExperimentResult.model_validate_json((exchange / "out" / "result.json").read_bytes())
-    assert (result.tokens.input, result.tokens.output) == (3 * 17, 3 * 5)
+    done = result(exchange)
+    assert (done.tokens.input, done.tokens.output) == (3 * 17, 3 * 5)
 
 
 @pytest.mark.parametrize("version", [0, 99])
@@ -136,9 +92,7 @@ def test_claim_13_a_gpu_that_is_not_visible_here_is_never_measured(exchange: Pat
     boards = Settings(boards=(h100(0), h100(1)))
     simulated_nvml.write(boards)
     order(exchange, {}, gpu_uuids=[boards.boards[1].uuid])
-    environment = {**os.environ, **simulated_nvml.env, "CUDA_VISIBLE_DEVICES": boards.boards[0].uuid}
-    command = [sys.executable, "-m", "llem_runner", str(exchange)]
-    assert subprocess.run(command, env=environment, capture_output=True, timeout=300).returncode == 3
+    assert run(exchange, **simulated_nvml.env, CUDA_VISIBLE_DEVICES=boards.boards[0].uuid) == 3
     assert "is not visible here" in error(exchange)["message"]
 
 

@@ -50,3 +50,13 @@ def test_a_child_ends_with_its_parent_however_that_ends(tmp_path: Path) -> None:
     parent.wait()
     psutil.wait_procs([child], timeout=30)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_claim_12_what_a_child_says_is_heard_line_by_line_and_each_once() -> None:
+    heard: list[str] = []
+    code = (
+        "import sys, time\nfor i in range(5): print('step', i, flush=True); time.sleep(0.05)\nsys.stdout.write('torn')"
+    )
+    done = run_child([sys.executable, "-c", code], never, heard.append)
+    assert heard == [f"step {i}" for i in range(5)]
+    assert done.exit_code == 0
