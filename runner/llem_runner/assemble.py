@@ -12,14 +12,17 @@ from llem_runner.contract import ExchangeFolder, ExperimentResult, RunOrder
 from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
 from llem_runner.contract.exchange import Sample
 from llem_runner.contract.result import (
+    Check,
     Compute,
     Device,
+    Energy,
     HostEnergy,
     Memory,
     Pass,
     Phase,
     Quality,
     Requests,
+    Thermal,
     Throughput,
     Tokens,
     Warmup,
@@ -137,17 +140,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         *_of_the_run(measured),
     ):
         events.warning(code, message)
-    checks = quality.complete(
-        [
-            agreement,
-            quality.window_length(measured.window.duration_s),
-            quality.bounds_width(energy),
-            quality.throttling(thermal.throttled),
-            quality.warmup_converged(measured.warmup, config.warmup.cv_threshold),
-            quality.real_weights(config.weights == "real" and config.model != TINY_LLAMA),
-            quality.prefix_cache(tokens.cached),
-        ]
-    )
+    checks = _checks(measured, energy, agreement, thermal, tokens)
     return ExperimentResult(
         contract_version=order.contract_version,
         run_id=order.run_id,
@@ -175,6 +168,23 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         quality=Quality(level=quality.level(checks, energy), checks=checks),
         environment=_environment(measured, recording),
         warnings=events.warnings,
+    )
+
+
+def _checks(
+    measured: Measured, energy: Energy, agreement: Check, thermal: Thermal, tokens: Tokens
+) -> tuple[Check, ...]:
+    config = measured.order.experiment
+    return quality.complete(
+        [
+            agreement,
+            quality.window_length(measured.window.duration_s),
+            quality.bounds_width(energy),
+            quality.throttling(thermal.throttled),
+            quality.warmup_converged(measured.warmup, config.warmup.cv_threshold),
+            quality.real_weights(config.weights == "real" and config.model != TINY_LLAMA),
+            quality.prefix_cache(tokens.cached),
+        ]
     )
 
 
