@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from llem.execution.attempt import attempt_run
@@ -16,21 +15,16 @@ from llem_runner.contract import FailureKind
 StopReason = Literal["plan_done", "interrupted", "consecutive_failures", "wall_clock"]
 
 
-@dataclass(frozen=True)
-class LoopEnd:
-    """Why the loop ended, and what came of the runs that it executed."""
-
-    reason: StopReason
-    endings: tuple[RunEnding, ...]
-
-
 def run_plan(
     session: Session,
     todo: list[PlannedRun],
     attempts: Mapping[str, int],
     now: Callable[[], float] = time.monotonic,
-) -> LoopEnd:
-    """Execute `todo` in order; `attempts` counts those already made of each run. Raises JournalUnwritable."""
+) -> StopReason:
+    """Execute `todo` in order, and say why no further run follows.
+
+    `attempts` counts the attempts that were made of each run before. Raises JournalUnwritable.
+    """
     started_s = now()
     endings: list[RunEnding] = []
     for position, run in enumerate(todo):
@@ -41,12 +35,12 @@ def run_plan(
             session.interrupts.wait(run.gap_seconds)
             reason = _stop_reason(session, endings, now() - started_s)
         if reason is not None:
-            return LoopEnd(reason, tuple(endings))
+            return reason
         ending = attempt_run(session, run, attempts.get(run.run_id, 0) + 1)
         record_ending(session, ending)
         endings.append(ending)
     cut_short = session.interrupts.requested and any(ending.result is None for ending in endings)
-    return LoopEnd("interrupted" if cut_short else "plan_done", tuple(endings))
+    return "interrupted" if cut_short else "plan_done"
 
 
 def record_ending(session: Session, ending: RunEnding) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llem.execution.facts import StudyFacts
@@ -11,7 +11,6 @@ from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
 from llem.execution.manifest import Manifest
 from llem.execution.observer import Observer
-from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import Inputs
 from llem.execution.watch import Limits
 from llem.launch.protocol import Launcher
@@ -23,7 +22,6 @@ class Session:
 
     folder: StudyFolder
     facts: StudyFacts
-    runs: Sequence[PlannedRun]
     inputs: Inputs
     launcher: Launcher
     images: Mapping[str, str | None]

@@ -62,13 +62,14 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
     with Interrupts() as interrupts:
         checked = check_study(study, os.environ, observer.notice)
         plan = checked.plan
-        inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
+        checked_path(study.base_folder.absolute() / study.name)
+        parent = expanded(checked.output.folder)
         with closing(launcher or _local_launcher(observer)) as where:
             refuse_without_gpu(plan.experiments.values(), gpus=any(place.gpu_uuids for place in where.capacity()))
             images = where.prepare(study.backends, {})
+            # The models last: a machine that is not ready should not learn of it after a download.
+            inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
             started = time.time()
-            checked_path(study.base_folder.absolute() / study.name)
-            parent = expanded(checked.output.folder)
             folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
                 begun = begin(folder, study, plan, inputs, checked.output.save_timeline, started)
@@ -84,9 +85,9 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         base_folder = Path(begun.facts.base_folder)
         inputs = check_inputs(configs.values(), base_folder)
         check_prompts_unchanged(inputs, begun.facts.prompts)
-        inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
         with closing(launcher or _local_launcher(observer)) as where:
             images = where.prepare(list(dict.fromkeys(config.backend for config in configs.values())), {})
+            inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
             return _execute(begun, inputs, where, images, observer, interrupts)
 
 
@@ -103,14 +104,14 @@ def _execute(
     with Journal(folder.journal) as journal:
         counts = Counts(total=len(begun.runs), completed=len(begun.done))
         manifest = Manifest(folder.manifest, facts, counts)
-        session = Session(folder, facts, begun.runs, inputs, launcher, images, journal, manifest, observer, interrupts)
+        session = Session(folder, facts, inputs, launcher, images, journal, manifest, observer, interrupts)
         observer.study_started(str(folder.root), counts.total, counts.completed)
         try:
             manifest.update(status="running")
             todo = _collect(session, begun) if begun.resumed else begun.todo
-            end = run_plan(session, todo, begun.attempts)
+            reason = run_plan(session, todo, begun.attempts)
             observer.study_ended()
-            return StudyEnd(finish_study(session, end.reason), folder.root, end.reason)
+            return StudyEnd(finish_study(session, reason), folder.root, reason)
         except BaseException:
             observer.study_ended()
             manifest.update(status="stopped")
