@@ -26,13 +26,13 @@ def environment(facts: BackendFacts, boards: tuple[Board, ...]) -> dict[str, Any
             "machine": platform.machine(),
         },
         "engine": {"name": facts.name, "version": facts.version, "effective": facts.effective, **facts.notes},
-        "packages": {**_versions("codecarbon", "nvidia-ml-py", "pydantic"), **facts.packages},
+        "packages": {**installed_versions("codecarbon", "nvidia-ml-py", "pydantic"), **facts.packages},
         "python": sys.version.split()[0],
     }
 
 
-def _versions(*packages: str) -> dict[str, str]:
-    """Versions of those packages that are installed."""
+def installed_versions(*packages: str) -> dict[str, str]:
+    """Versions of those packages that are installed; none of them is imported."""
     versions = {}
     for package in packages:
         with suppress(metadata.PackageNotFoundError):

@@ -1,0 +1,86 @@
+"""After a run, its GPUs must give back their memory; one that does not is unhealthy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+Reader = Callable[[Sequence[str]], Mapping[str, int | None]]
+"""A number by the UUID of a GPU; None where it cannot be read."""
+
+_MIB, _GIB = 2**20, 2**30
+# What a driver may keep after the last process has left: its own bookkeeping, a first context's channels. A process
+# that still computes holds more: its context alone takes some 300 to 600 MiB.
+_TOLERANCE_BYTES = 256 * _MIB
+
+
+def _nobody_knows(uuids: Sequence[str]) -> dict[str, int | None]:
+    return dict.fromkeys(uuids)
+
+
+class GpuDrain:
+    """Compares the memory in use after a run with that before it.
+
+    `read` gives the memory in use (bytes), `processes` the number of processes that compute, both by UUID.
+    `wait(seconds)` sleeps and says whether we were asked to stop; `clock` counts seconds.
+    """
+
+    def __init__(
+        self,
+        read: Reader,
+        wait: Callable[[float], bool],
+        *,
+        processes: Reader = _nobody_knows,
+        clock: Callable[[], float] = time.monotonic,
+        every_s: float = 0.25,
+        patience_s: float = 30.0,
+    ) -> None:
+        self._read = read
+        self._wait = wait
+        self._processes = processes
+        self._clock = clock
+        self._every_s = every_s
+        self._patience_s = patience_s
+        self._before_bytes: dict[str, int] = {}
+
+    def before(self, uuids: Sequence[str]) -> None:
+        """Remember the memory in use on the GPUs of the run that is about to start."""
+        if uuids:
+            used = self._read(uuids)
+            for uuid in uuids:
+                self._before_bytes.pop(uuid, None)
+                if (used_bytes := used.get(uuid)) is not None:
+                    self._before_bytes[uuid] = used_bytes
+
+    def after(self, uuids: Sequence[str]) -> dict[str, str]:
+        """Wait until the run's GPUs are drained; those that are not within the patience, with the reason in words.
+
+        A GPU that could not be read before the run is not judged, and none is once we are asked to stop.
+        """
+        pending = [uuid for uuid in uuids if uuid in self._before_bytes]
+        end_s = self._clock() + self._patience_s
+        while pending:
+            used = self._read(pending)
+            pending = [uuid for uuid in pending if not self._drained(uuid, used.get(uuid))]
+            left_s = end_s - self._clock()
+            if left_s <= 0:
+                return self._reasons(pending, used)
+            if pending and self._wait(min(self._every_s, left_s)):
+                break
+        return {}
+
+    def _drained(self, uuid: str, used_bytes: int | None) -> bool:
+        return used_bytes is not None and used_bytes <= self._before_bytes[uuid] + _TOLERANCE_BYTES
+
+    def _reasons(self, uuids: Sequence[str], used: Mapping[str, int | None]) -> dict[str, str]:
+        processes = self._processes(uuids) if uuids else {}
+        return {uuid: self._reason(uuid, used.get(uuid), processes.get(uuid)) for uuid in uuids}
+
+    def _reason(self, uuid: str, used_bytes: int | None, processes: int | None) -> str:
+        if used_bytes is None:
+            return "it cannot be read any more: NVML does not answer for it"
+        by = "" if processes is None else f" by {processes} {'process' if processes == 1 else 'processes'}"
+        return (
+            f"{used_bytes / _GIB:.1f} GiB of its memory are still in use{by} {self._patience_s:g} s after the run "
+            f"({self._before_bytes[uuid] / _GIB:.1f} GiB before it)"
+        )
