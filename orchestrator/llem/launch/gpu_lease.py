@@ -151,11 +151,12 @@ def _everybodys(folder: Path) -> int | None:
         with suppress(FileExistsError):
             folder.mkdir(_EVERYBODYS_FOLDER)
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except PermissionError:
-        return None
     except OSError as error:
-        why = "it is a link, or no folder" if folder.is_symlink() or folder.exists() else error.strerror or str(error)
-        raise _folder_unusable(folder, why) from error
+        if not os.path.lexists(folder):
+            raise NotReadyError(f"{folder} cannot be made ({error.strerror}): llem keeps its locks there.") from error
+        if isinstance(error, PermissionError):
+            return None
+        raise _folder_unusable(folder, "it is a link, or no folder") from error
     status = os.fstat(fd)
     if status.st_mode & _EVERYBODYS_FOLDER == _EVERYBODYS_FOLDER:
         return fd
