@@ -15,6 +15,7 @@ from results_factory import result_record
 
 from llem.ended import Ended
 from llem.launch.protocol import Attempt, Place, Poll
+from llem_runner.contract.result import Image
 
 Script = Callable[[Attempt], Ended]
 
@@ -53,6 +54,8 @@ class ScriptedLauncher:
     started: list[tuple[str, int]] = field(default_factory=list)
     """(run id, attempt) in the order of their starts."""
     name: str = "scripted"
+    described: str = "scripted"
+    survives_host: bool = False
     stopped: int = 0
     gpus: tuple[str, ...] = ()
     _ends: dict[str, Ended] = field(default_factory=dict)
@@ -61,8 +64,11 @@ class ScriptedLauncher:
     def capacity(self) -> list[Place]:
         return [Place("localhost", "a GPU" if self.gpus else None, self.gpus)]
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str]) -> dict[str, str | None]:
-        return dict.fromkeys(backends)
+    def prepare(self, backends: Sequence[str], images: Mapping[str, str], parent: Path) -> dict[str, Image]:
+        return {}
+
+    def check_readable(self, folders: Sequence[str]) -> None:
+        """Everything is."""
 
     def start(self, attempt: Attempt, place: Place) -> str:
         self.started.append((attempt.run_id, attempt.number))
@@ -80,6 +86,18 @@ class ScriptedLauncher:
 
     def collect(self, handle: str) -> None:
         """Nothing to fetch."""
+
+    def record(self, handle: str) -> dict[str, Any]:
+        return {}
+
+    def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
+        return dict.fromkeys(gpu_uuids)
+
+    def clear(self, study_uid: str) -> None:
+        """Nothing is left."""
+
+    def kill(self) -> None:
+        """Nothing runs."""
 
     def stop(self, handle: str, grace_s: float) -> Ended:
         self.stopped += 1

@@ -80,6 +80,8 @@ class LineObserver(Observer):
 
     def run_ended(self, ending: RunEnding) -> None:
         self.say(f"[{ending.run.sequence}/{self._total}] {outcome(ending)}")
+        for line in ending.last_words:
+            self.say(f"    | {line}")
 
 
 class BarObserver(LineObserver):

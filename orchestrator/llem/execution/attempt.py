@@ -5,31 +5,31 @@ from __future__ import annotations
 import errno
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from llem.ended import Ended
-from llem.errors import LlemError
-from llem.execution.exchange import read_order, write_order
+from llem.execution.exchange import read_gpu_uuids, read_order, write_order
 from llem.execution.follow import follow
-from llem.execution.launch_record import LaunchRecord
+from llem.execution.launch_record import LaunchRecord, started_before
 from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import prompts_key
 from llem.execution.session import Session
 from llem.execution.watch import Verdict, Watch
-from llem.launch.gpus import gpus_needed
-from llem.launch.protocol import Attempt
+from llem.launch.log_file import LOG_FILE, last_lines
+from llem.launch.protocol import Attempt, LaunchFailed, Place
 from llem.results.complete import HostFacts, complete, write_result
 from llem.results.diagnose import diagnose
 from llem.results.read import Expected, ResultRejected, read_error, read_result
 from llem.results.timeline import save_timeline
 from llem_runner.contract import ExperimentResult, FailureKind
 from llem_runner.contract.exchange import RESULT_FILE
-from llem_runner.contract.result import Image
 
 
-def attempt_run(session: Session, run: PlannedRun, number: int) -> RunEnding:
+def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) -> RunEnding:
     """Execute a run once. Raises JournalUnwritable; everything else that goes wrong is the run's own ending."""
     folder = session.folder.run(run.sequence, run.run_id)
     attempt = _attempt(session, run, number, folder)
@@ -41,38 +41,62 @@ def attempt_run(session: Session, run: PlannedRun, number: int) -> RunEnding:
         return _failed(run, FailureKind.DISK, _unwritten(folder, error))
     session.journal.append("run_started", run_id=run.run_id, attempt=number, handle=attempt.handle)
     session.manifest.update(run_in_hand=run.run_id)
-    place = session.launcher.capacity()[0]
-    place = place.first(gpus_needed(run.experiment, place.gpu_uuids))
-    record = LaunchRecord(attempt, session.launcher.name, place, time.time())
+    launcher = session.launchers.of(run.experiment)
+    record = _record(session, attempt, place, time.time())
     try:
         record.write()
-        handle = session.launcher.start(attempt, place)
+        handle = launcher.start(attempt, place)
     except OSError as error:
         if error.errno in _NO_ROOM:
             return _failed(run, FailureKind.DISK, _unwritten(folder, error))
         return _failed(run, FailureKind.IMAGE_UNUSABLE, f"the runner could not be started: {error}")
-    except LlemError as error:
-        return _failed(run, FailureKind.IMAGE_UNUSABLE, f"the runner could not be started: {error}")
-    ended, verdict = _follow(session, run, handle)
-    # On a full disk the result itself is more important than the record of how it came.
-    with suppress(OSError):
-        record.ended(ended, verdict, time.time()).write()
-    return _judge(session, run, attempt, ended, verdict)
+    except LaunchFailed as failure:
+        return _failed(run, failure.kind, failure.message)
+    return _followed(session, run, record, handle)
 
 
 def collect_left_behind(session: Session, run: PlannedRun) -> RunEnding | None:
-    """The result that a killed host left in `out/`, if it is whole; a runner that still runs is ended first."""
+    """The result of a run that a killed host left: of one that goes on without its host, once it has ended.
+
+    One that cannot go on is on its way out, and is ended first. None where nothing came of it: it runs again.
+    """
     folder = session.folder.run(run.sequence, run.run_id)
     order = read_order(folder)
     if order is None or order.run_id != run.run_id:
         return None
     attempt = _attempt(session, run, order.attempt, folder, order.nonce)
-    handle = session.launcher.find(attempt)
-    if handle is not None:
-        # Its lifeline is cut: it is on its way out, and must not share the GPU with the next run.
-        session.launcher.stop(handle, grace_s=5)
-    ending = _judge(session, run, attempt, Ended(0), None)
+    launcher = session.launchers.of(run.experiment)
+    handle = launcher.find(attempt)
+    if handle is not None and launcher.survives_host:
+        place = Place("localhost", None, read_gpu_uuids(folder))
+        session.gpus.lease(place.gpu_uuids)
+        session.observer.notice(
+            f"{run.run_id} was left by a llem that died, and went on without it: waiting for its end."
+        )
+        ending = _followed(session, run, _record(session, attempt, place, None), handle)
+    else:
+        if handle is not None:
+            # It must not share the GPU with the next run.
+            launcher.stop(handle, grace_s=5)
+        ending = _judge(session, run, attempt, Ended(0), None, {})
     return ending if ending.result is not None else None
+
+
+def _followed(session: Session, run: PlannedRun, record: LaunchRecord, handle: str) -> RunEnding:
+    """From a start to what came of it, with `launch.json` as the record."""
+    ended, verdict = _follow(session, run, handle)
+    facts = session.launchers.of(run.experiment).record(handle)
+    # On a full disk the result itself is more important than the record of how it came.
+    with suppress(OSError):
+        record.ended(ended, verdict, time.time(), facts).write()
+    return _judge(session, run, record.attempt, ended, verdict, facts)
+
+
+def _record(session: Session, attempt: Attempt, place: Place, started_unix_s: float | None) -> LaunchRecord:
+    backend = attempt.config.backend
+    name = session.launchers.of(attempt.config).name
+    digest = session.launchers.image(backend).digest
+    return LaunchRecord(attempt, name, place, digest, started_unix_s or started_before(attempt.folder))
 
 
 def _attempt(session: Session, run: PlannedRun, number: int, folder: Path, nonce: str | None = None) -> Attempt:
@@ -82,39 +106,51 @@ def _attempt(session: Session, run: PlannedRun, number: int, folder: Path, nonce
         run_id=run.run_id,
         number=number,
         nonce=nonce or secrets.token_hex(16),
+        study_folder=session.folder.root,
         folder=folder,
         config=run.experiment,
         model_path=session.inputs.models[run.experiment.model],
         adapter_path=session.inputs.adapters[lora.adapter_path] if lora and lora.adapter_path else None,
+        image=session.launchers.image(run.experiment.backend).name,
     )
 
 
 def _follow(session: Session, run: PlannedRun, handle: str) -> tuple[Ended, Verdict | None]:
     """From the start to the end. Whatever goes wrong in between, the runner does not go on beside the next one."""
+    launcher = session.launchers.of(run.experiment)
     try:
         session.observer.run_started(run)
         ended, verdict = follow(
-            session.launcher,
+            launcher,
             handle,
             Watch(session.limits, time.monotonic()),
             session.interrupts,
             lambda event: session.observer.run_event(run, event),
             session.observer.notice,
         )
-        session.launcher.collect(handle)
     except BaseException:
-        session.launcher.stop(handle, 0)
+        launcher.stop(handle, 0)
         raise
+    finally:
+        with suppress(OSError):
+            launcher.collect(handle)
     return ended, verdict
 
 
-def _judge(session: Session, run: PlannedRun, attempt: Attempt, ended: Ended, verdict: Verdict | None) -> RunEnding:
+def _judge(
+    session: Session,
+    run: PlannedRun,
+    attempt: Attempt,
+    ended: Ended,
+    verdict: Verdict | None,
+    launched: Mapping[str, Any],
+) -> RunEnding:
     """A run that ended with 0 and a valid result is completed, even if we asked it to stop; else it is diagnosed."""
     expected = Expected(run_id=run.run_id, attempt=attempt.number, nonce=attempt.nonce)
     rejected: str | None = None
     if ended.exit_code == 0:
         try:
-            return _completed(session, run, attempt, read_result(attempt.folder, expected))
+            return _completed(session, run, attempt, read_result(attempt.folder, expected), launched)
         except ResultRejected as error:
             rejected = str(error)
         except OSError as error:
@@ -126,15 +162,18 @@ def _judge(session: Session, run: PlannedRun, attempt: Attempt, ended: Ended, ve
         rejected=rejected,
         asked_words=verdict.message if verdict else None,
     )
-    return _failed(run, failure.kind, failure.message)
+    last_words = tuple(last_lines(attempt.folder / LOG_FILE, _LAST_LINES))
+    return RunEnding(run, kind=str(failure.kind), message=failure.message, last_words=last_words)
 
 
-def _completed(session: Session, run: PlannedRun, attempt: Attempt, result: ExperimentResult) -> RunEnding:
+def _completed(
+    session: Session, run: PlannedRun, attempt: Attempt, result: ExperimentResult, launched: Mapping[str, Any]
+) -> RunEnding:
     """Keep a result. Raises ResultRejected where it is of another experiment, OSError where it cannot be written."""
     if result.experiment != run.experiment or result.backend != run.experiment.backend:
         raise ResultRejected("the result is of another experiment than the one that was asked for")
-    image = Image(name=attempt.image, digest=session.images.get(run.experiment.backend))
-    result = complete(result, HostFacts(run.experiment_id, run.cycle, attempt.number, image))
+    image = session.launchers.image(run.experiment.backend)
+    result = complete(result, HostFacts(run.experiment_id, run.cycle, attempt.number, image, launched))
     write_result(attempt.folder / RESULT_FILE, result)
     if session.facts.save_timeline and result.energy.source != "none":
         _keep_timeline(session, run, attempt.folder)
@@ -151,6 +190,7 @@ def _keep_timeline(session: Session, run: PlannedRun, folder: Path) -> None:
         session.observer.notice(f"{run.run_id}: power.parquet was not made: {problem}. out/power.csv is as it was.")
 
 
+_LAST_LINES = 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 

@@ -13,6 +13,7 @@ from llem.execution.folder import StudyFolder
 from llem.execution.journal import Journal, read_journal
 from llem.execution.plan_file import PlannedRun, plan_hash, planned_runs, read_plan
 from llem.execution.preflight import Inputs
+from llem.execution.where import BackendWhere
 from llem.results.read import is_completed
 from llem.study import Plan, Study
 from llem.version import __version__
@@ -39,7 +40,13 @@ class Begun:
 
 
 def begin(
-    folder: StudyFolder, study: Study, plan: Plan, inputs: Inputs, save_timeline: bool, started_unix_s: float
+    folder: StudyFolder,
+    study: Study,
+    plan: Plan,
+    inputs: Inputs,
+    where: Mapping[str, BackendWhere],
+    save_timeline: bool,
+    started_unix_s: float,
 ) -> Begun:
     """Write what the study goes on from: its file, its plan, and the first line of its journal."""
     runs = list(planned_runs(plan))
@@ -64,6 +71,9 @@ def begin(
         max_consecutive_failures=settings.max_consecutive_failures,
         wall_clock_limit_hours=settings.wall_clock_limit_hours,
         save_timeline=save_timeline,
+        where=dict(where),
+        docker=study.docker,
+        gpus=settings.gpus,
         prompts=inputs.prompt_hashes(),
         skipped=tuple(skipped.to_json() for skipped in plan.skipped),
         warnings=tuple({"code": "plan", "message": message} for message in plan.warnings),

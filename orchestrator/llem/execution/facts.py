@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from llem.errors import NotReadyError
+from llem.execution.where import BackendWhere
+from llem.study.study_keys import DockerSettings
 from llem_runner.contract.strict import Record
 
 
@@ -28,6 +30,11 @@ class StudyFacts(Record):
     max_consecutive_failures: int
     wall_clock_limit_hours: float | None
     save_timeline: bool
+    where: dict[str, BackendWhere] = Field(default_factory=dict)
+    """Launcher and image by backend; empty in studies of before there were any but the local one."""
+    docker: DockerSettings = DockerSettings()
+    gpus: tuple[int | str, ...] | None = None
+    """`execution.gpus`."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
     skipped: tuple[dict[str, Any], ...] = ()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 from llem.ended import Ended
 from llem.execution.watch import Verdict
 from llem.launch.protocol import Attempt, Place
+
+LAUNCH_FILE = "launch.json"
 
 
 @dataclass(frozen=True)
@@ -17,14 +22,17 @@ class LaunchRecord:
     attempt: Attempt
     launcher: str
     place: Place
-    started_unix_s: float
+    digest: str | None
+    started_unix_s: float | None
     ended_unix_s: float | None = None
     end: Ended | None = None
     verdict: Verdict | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What only the launcher knows: of a container its image, id, times and exit state."""
 
-    def ended(self, ended: Ended, verdict: Verdict | None, unix_s: float) -> LaunchRecord:
+    def ended(self, ended: Ended, verdict: Verdict | None, unix_s: float, facts: Mapping[str, Any]) -> LaunchRecord:
         """The same launch, ended."""
-        return replace(self, end=ended, verdict=verdict, ended_unix_s=unix_s)
+        return replace(self, end=ended, verdict=verdict, ended_unix_s=unix_s, facts=facts)
 
     def write(self) -> None:
         """Write `launch.json` into the run's folder. Raises OSError."""
@@ -37,9 +45,19 @@ class LaunchRecord:
             "model_path": attempt.model_path,
             "adapter_path": attempt.adapter_path,
             "image": attempt.image,
+            "digest": self.digest,
             "started_unix_s": self.started_unix_s,
             "ended_unix_s": self.ended_unix_s,
             "state": asdict(self.end) if self.end else None,
             "stopped_by_us": str(self.verdict.kind) if self.verdict else None,
+            **self.facts,
         }
-        (attempt.folder / "launch.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (attempt.folder / LAUNCH_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def started_before(folder: Path) -> float | None:
+    """When the launch that `launch.json` of a run's folder records began; None where it says nothing."""
+    try:
+        return float(json.loads((folder / LAUNCH_FILE).read_bytes())["started_unix_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -32,6 +32,11 @@ class Inputs:
     models: Mapping[str, str]
     adapters: Mapping[str, str]
 
+    @property
+    def folders(self) -> list[str]:
+        """Every folder of a model or an adapter; builtin models that are made at load have none."""
+        return [path for path in (*self.models.values(), *self.adapters.values()) if path.startswith("/")]
+
     def prompt_hashes(self) -> dict[str, str]:
         """SHA-256 of the prompts by key."""
         return {key: hashlib.sha256(prompts_text(value).encode()).hexdigest() for key, value in self.prompts.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,10 @@ from pathlib import Path
 from llem.errors import CliExit, LlemError, NotReadyError
 from llem.execution.attempt import collect_left_behind
 from llem.execution.begun import Begun, begin, reopen
-from llem.execution.check import check_study
+from llem.execution.check import Checked, check_study
 from llem.execution.finish import finish_study
 from llem.execution.folder import StudyFolder
+from llem.execution.gpu_use import GpuUse
 from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
 from llem.execution.loop import StopReason, record_ending, run_plan
@@ -23,13 +24,14 @@ from llem.execution.observer import Observer
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchanged, refuse_without_gpu, with_models
 from llem.execution.session import Session
-from llem.launch.engine import engine_answers
-from llem.launch.local import LocalLauncher
+from llem.execution.where import BackendWhere, Choice, Launchers, LaunchOptions, choose_where, only, open_launchers
+from llem.launch.docker import ContainerSettings, remove_working_folders
 from llem.launch.protocol import Launcher
 from llem.paths import checked as checked_path
 from llem.paths import expanded
 from llem.results.study_result import StudyResult
 from llem.study import Study
+from llem.study.study_keys import DockerSettings, size_in_bytes
 from llem.version import __version__
 from llem_runner.contract import ExperimentConfig
 
@@ -47,6 +49,8 @@ class StudyEnd:
         """The exit code of `llem run`."""
         if self.reason == "interrupted":
             return CliExit.INTERRUPTED
+        if self.reason == "no_healthy_gpu":
+            return CliExit.NOT_READY
         runs = self.result.runs
         return CliExit.OK if runs.completed == runs.total else CliExit.RUN_FAILED
 
@@ -64,16 +68,19 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         plan = checked.plan
         checked_path(study.base_folder.absolute() / study.name)
         parent = expanded(checked.output.folder)
-        with closing(launcher or _local_launcher(observer)) as where:
-            refuse_without_gpu(plan.experiments.values(), gpus=any(place.gpu_uuids for place in where.capacity()))
-            images = where.prepare(study.backends, {})
+        options = _options(study.docker, study.execution.gpus, plan.experiments.values())
+        with closing(_launchers(checked, options, launcher, observer, interrupts)) as launchers:
+            launchers.prepare(parent)
+            observer.notice(launchers.described())
+            refuse_without_gpu(plan.experiments.values(), gpus=launchers.any_gpu())
             # The models last: a machine that is not ready should not learn of it after a download.
             inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
+            launchers.check_readable(inputs.folders)
             started = time.time()
             folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
-                begun = begin(folder, study, plan, inputs, checked.output.save_timeline, started)
-                return _execute(begun, inputs, where, images, observer, interrupts)
+                begun = begin(folder, study, plan, inputs, launchers.where, checked.output.save_timeline, started)
+                return _execute(begun, inputs, launchers, observer, interrupts)
 
 
 def resume_study(root: Path, observer: Observer, launcher: Launcher | None = None) -> StudyEnd:
@@ -81,36 +88,43 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
     folder = StudyFolder.existing(root)
     with folder.owned(), Interrupts() as interrupts:
         begun = reopen(folder)
+        facts = begun.facts
         configs = {run.experiment_id: run.experiment for run in begun.todo}
-        base_folder = Path(begun.facts.base_folder)
+        base_folder = Path(facts.base_folder)
         inputs = check_inputs(configs.values(), base_folder)
-        check_prompts_unchanged(inputs, begun.facts.prompts)
-        with closing(launcher or _local_launcher(observer)) as where:
-            images = where.prepare(list(dict.fromkeys(config.backend for config in configs.values())), {})
+        check_prompts_unchanged(inputs, facts.prompts)
+        backends = dict.fromkeys(config.backend for config in configs.values())
+        where: dict[str, BackendWhere] = {
+            backend: facts.where.get(backend, BackendWhere(launcher="local")) for backend in backends
+        }
+        options = _options(facts.docker, facts.gpus, configs.values())
+        opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
+        with closing(opened) as launchers:
+            launchers.prepare(folder.root)
+            observer.notice(launchers.described())
             inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
-            return _execute(begun, inputs, where, images, observer, interrupts)
+            launchers.check_readable(inputs.folders)
+            return _execute(begun, inputs, launchers, observer, interrupts)
 
 
 def _execute(
-    begun: Begun,
-    inputs: Inputs,
-    launcher: Launcher,
-    images: Mapping[str, str | None],
-    observer: Observer,
-    interrupts: Interrupts,
+    begun: Begun, inputs: Inputs, launchers: Launchers, observer: Observer, interrupts: Interrupts
 ) -> StudyEnd:
-    interrupts.on_urgent = launcher.close
+    interrupts.on_urgent = launchers.kill
     folder, facts = begun.folder, begun.facts
-    with Journal(folder.journal) as journal:
+    with Journal(folder.journal) as journal, closing(GpuUse(launchers, interrupts, observer)) as gpus:
         counts = Counts(total=len(begun.runs), completed=len(begun.done))
         manifest = Manifest(folder.manifest, facts, counts)
-        session = Session(folder, facts, inputs, launcher, images, journal, manifest, observer, interrupts)
+        session = Session(folder, facts, inputs, launchers, gpus, journal, manifest, observer, interrupts)
         observer.study_started(str(folder.root), counts.total, counts.completed)
         try:
             manifest.update(status="running")
             todo = _collect(session, begun) if begun.resumed else begun.todo
             reason = run_plan(session, todo, begun.attempts)
             observer.study_ended()
+            launchers.clear(facts.study_uid)
+            if reason == "plan_done":
+                remove_working_folders(folder.root)
             return StudyEnd(finish_study(session, reason), folder.root, reason)
         except BaseException:
             observer.study_ended()
@@ -121,13 +135,15 @@ def _execute(
 def _collect(session: Session, begun: Begun) -> list[PlannedRun]:
     """Take what a killed host left whole in `out/`; what is left to run."""
     session.journal.append("study_resumed", version=__version__)
-    left = []
+    left: list[PlannedRun] = []
     for run in begun.todo:
         ending = collect_left_behind(session, run) if run.run_id in begun.in_hand else None
         if ending is None:
             left.append(run)
         else:
             record_ending(session, ending)
+    # What is adopted is collected by now: any other container of this study is in the way.
+    session.launchers.clear(session.facts.study_uid)
     return left
 
 
@@ -151,11 +167,25 @@ def _with_models(
     return inputs
 
 
-def _local_launcher(observer: Observer) -> LocalLauncher:
-    """The launcher of the study, with the line that says where its runs happen."""
-    launcher = LocalLauncher()
-    gpus = [f"{len(place.gpu_uuids)} × {place.gpu_model}" for place in launcher.capacity() if place.gpu_model]
-    on = f"on {', '.join(gpus)}" if gpus else "on the CPU: no NVIDIA GPU was found"
-    why = "Runs in containers are not available yet" if engine_answers() else "No container engine answers"
-    observer.notice(f"{why}: runs are local (subprocesses of this Python), {on}.")
-    return launcher
+def _launchers(
+    checked: Checked, options: LaunchOptions, given: Launcher | None, observer: Observer, interrupts: Interrupts
+) -> Launchers:
+    if given is not None:
+        return only(given, checked.places)
+    return _open(choose_where(checked.places), options, observer, interrupts)
+
+
+def _open(choice: Choice, options: LaunchOptions, observer: Observer, interrupts: Interrupts) -> Launchers:
+    return open_launchers(choice, options, interrupts.wait, observer.notice)
+
+
+def _options(
+    docker: DockerSettings, gpus: tuple[int | str, ...] | None, configs: Iterable[ExperimentConfig]
+) -> LaunchOptions:
+    containers = ContainerSettings(
+        gpu_driver=docker.gpu_driver,
+        memory_bytes=size_in_bytes(docker.memory_limit) if docker.memory_limit else None,
+        shm_bytes=size_in_bytes(docker.shm_size),
+        network=docker.network,
+    )
+    return LaunchOptions(containers, gpus, wants_gpus=any(config.device != "cpu" for config in configs))

@@ -20,16 +20,16 @@ class HostFacts:
     cycle: int
     attempt: int
     image: Image = field(default_factory=Image)
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    """Goes to `environment.host`."""
+    launched: Mapping[str, Any] = field(default_factory=dict)
+    """What the launcher knows of the run; goes to `environment.launch`."""
     warnings: tuple[ResultWarning, ...] = ()
 
 
 def complete(result: ExperimentResult, facts: HostFacts) -> ExperimentResult:
     """The result as the host keeps it. Whatever the runner wrote of these fields is replaced."""
     environment = dict(result.environment)
-    if facts.environment:
-        environment["host"] = dict(facts.environment)
+    if facts.launched:
+        environment["launch"] = dict(facts.launched)
     return result.model_copy(
         update={
             "experiment_id": facts.experiment_id,

@@ -38,6 +38,7 @@ _WORDS: dict[FailureKind, str] = {
     FailureKind.IMAGE_UNUSABLE: "the runner cannot be executed: the image, or the Python in it, is unusable",
     FailureKind.RUNNER_CRASH: "the runner crashed",
     FailureKind.DISK: "a file could not be written",
+    FailureKind.ENGINE_UNREACHABLE: "the container engine went away while the run was going on",
 }
 
 _ADVICE: dict[FailureKind, str] = {
@@ -56,6 +57,7 @@ _ADVICE: dict[FailureKind, str] = {
     FailureKind.IMAGE_UNUSABLE: "Check the image, or the Python that runs the runner.",
     FailureKind.RUNNER_CRASH: "See container.log in the run's folder.",
     FailureKind.DISK: "Make room, or mend the permissions, then resume the study.",
+    FailureKind.ENGINE_UNREACHABLE: "Start it again, then resume the study.",
 }
 
 
@@ -99,6 +101,8 @@ def _kind(code: int | None, ended: Ended, asked: FailureKind | None) -> FailureK
         return FailureKind.RESULT_INVALID
     if asked is not None and (code is None or code in _ENDED_ON_REQUEST):
         return asked
+    if ended.engine_gone and (code is None or code in _ENDED_ON_REQUEST):
+        return FailureKind.ENGINE_UNREACHABLE
     if ended.oom_killed and asked is None:
         return FailureKind.CONTAINER_OOM
     if code is None or ended.removed or code in _ENDED_FROM_OUTSIDE:

@@ -1,0 +1,16 @@
+"""Runs in containers, driven by Docker's SDK: one container a run, started, waited for, read and removed by us.
+
+engine.py      the connection: facts of the engine, and every call with a time-out and an error in our words
+request.py     what a run's container is, as the engine's API wants it (pure)
+folders.py     what a container is shown of the host: the runner, the model, the cache
+probe.py       a look around inside, before the first run: Python, the runner, the folder, the GPUs
+container.py   one container from its creation to its removal
+leftovers.py   containers of hosts that died
+launcher.py    all of it, as the loop sees it
+"""
+
+from llem.launch.docker.folders import remove_working_folders
+from llem.launch.docker.launcher import DockerLauncher, default_image, has_image
+from llem.launch.docker.request import ContainerSettings
+
+__all__ = ["ContainerSettings", "DockerLauncher", "default_image", "has_image", "remove_working_folders"]

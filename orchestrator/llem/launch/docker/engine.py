@@ -1,0 +1,192 @@
+"""The connection to a container engine: who it is, and its calls, each with a time-out and an error in our words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from llem.launch.docker.faults import ContainerGone, engine_errors
+from llem.launch.protocol import LaunchFailed
+from llem_runner.contract import FailureKind
+from llem_runner.contract.result import Image
+
+_CALL_S = 60
+_LOOK_S = 15
+"""For calls that only look: a run is followed meanwhile, and somebody may press Ctrl-C."""
+_OLDEST_API = (1, 40)
+"""Docker 19.03, the first with device requests."""
+
+_MOST_LOG_LINES = 200_000
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What decides how containers are asked for."""
+
+    name: str
+    """For people: `Docker 27.3.1`."""
+    memory_bytes: int
+    rootless: bool = False
+    selinux: bool = False
+    podman: bool = False
+    cdi: bool = False
+    """Whether it can inject devices by the names of the Container Device Interface."""
+    memlock_bytes: int = -1
+    """Memory that a container may lock, as pinned buffers are; -1: all. An engine without full rights gives less."""
+
+
+@dataclass(frozen=True)
+class EngineImage:
+    """An image that the engine has. Containers are made from `id`: a tag may move while a study runs."""
+
+    name: str
+    id: str
+    digest: str
+    """That of the registry it came from; of one that was built here, its id."""
+    environment: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+    @property
+    def described(self) -> Image:
+        """As results name it."""
+        return Image(name=self.name, digest=self.digest)
+
+
+class Engine:
+    """An engine that answered. Every method raises LaunchFailed where it does not (any more)."""
+
+    def __init__(self, client: Any, looking: Any, facts: EngineFacts) -> None:
+        self._client = client
+        self._looking = looking
+        self.facts = facts
+
+    @classmethod
+    def connect(cls, timeout_s: int = _CALL_S) -> Engine:
+        """The engine that DOCKER_HOST (or the default socket) names. Raises LaunchFailed of kind engine_unreachable."""
+        import docker
+
+        where = os.environ.get("DOCKER_HOST") or "the default socket"
+        with engine_errors(f"No container engine answers at {where}"):
+            options = docker.utils.kwargs_from_env()
+            client = docker.APIClient(version="auto", timeout=timeout_s, **options)
+            version = client.version()
+            if _version_numbers(str(version.get("ApiVersion", "0"))) < _OLDEST_API:
+                raise LaunchFailed(
+                    FailureKind.ENGINE_UNREACHABLE,
+                    f"The engine at {where} speaks API {version.get('ApiVersion')}: too old for GPU requests. "
+                    "Docker 19.03 or newer is needed.",
+                )
+            looking = docker.APIClient(version=client.api_version, timeout=min(timeout_s, _LOOK_S), **options)
+            return cls(client, looking, _facts(version, client.info()))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+        self._looking.close()
+
+    def answers(self) -> bool:
+        """Whether it answers now."""
+        with suppress(LaunchFailed), engine_errors("ping"):
+            return bool(self._looking.ping())
+        return False
+
+    def image(self, name: str) -> EngineImage:
+        """What the engine has under a name, or an id. Raises LaunchFailed of kind image_missing."""
+        with engine_errors(f"Image {name} is not on the engine"):
+            found = self._client.inspect_image(name)
+        config = found.get("Config") or {}
+        digests = found.get("RepoDigests") or []
+        return EngineImage(
+            name=name,
+            id=str(found["Id"]),
+            digest=str(digests[0]).rpartition("@")[2] if digests else str(found["Id"]),
+            environment=tuple(config.get("Env") or ()),
+            volumes=tuple(config.get("Volumes") or ()),
+        )
+
+    def create(self, request: Json, name: str) -> str:
+        """Create a container; its id. One of that name that is there already is ours: a call before us timed out."""
+        try:
+            with engine_errors("The container could not be created"):
+                return str(self._client.create_container_from_config(request, name)["Id"])
+        except LaunchFailed as failure:
+            # The engine may have done what it did not tell us in time, and refuses the name the next time.
+            with suppress(ContainerGone, LaunchFailed):
+                return str(self.inspect(name)["Id"])
+            raise failure from failure.__cause__
+
+    def start(self, container: str) -> None:
+        """Start it; nothing happens where it runs already."""
+        with engine_errors("The container could not be started"):
+            self._client.start(container)
+
+    def inspect(self, container: str) -> Json:
+        """Everything the engine knows of it. Raises ContainerGone."""
+        with engine_errors("The container cannot be looked at"):
+            return cast(Json, self._looking.inspect_container(container))
+
+    def stop(self, container: str, grace_s: float) -> None:
+        """SIGTERM, then SIGKILL after `grace_s`; a paused one goes on first, or nothing would reach it."""
+        with engine_errors("The container could not be stopped"):
+            self._client.stop(container, timeout=max(0, round(grace_s)))
+
+    def unpause(self, container: str) -> None:
+        """Let a paused one go on."""
+        with engine_errors("The container could not be unpaused"):
+            self._client.unpause(container)
+
+    def kill(self, container: str) -> None:
+        """SIGKILL."""
+        with engine_errors("The container could not be killed"):
+            self._client.kill(container)
+
+    def wait(self, container: str, patience_s: float) -> None:
+        """Until it has ended."""
+        with engine_errors("The container does not end"):
+            self._client.wait(container, timeout=patience_s)
+
+    def logs(self, container: str) -> bytes:
+        """What it printed, both streams, as they came; the last part of it, where it is much."""
+        # Not as a stream: the SDK takes the time-out off those. The log driver's own cap bounds what comes.
+        with engine_errors("The container's log cannot be read"):
+            return bytes(self._client.logs(container, stdout=True, stderr=True, tail=_MOST_LOG_LINES))
+
+    def remove(self, container: str) -> None:
+        """Remove it with its anonymous volumes, running or not; nothing happens where it is gone, or going."""
+        try:
+            with engine_errors("The container could not be removed"):
+                self._client.remove_container(container, force=True, v=True)
+        except ContainerGone:
+            return
+        except LaunchFailed as failure:
+            if "already in progress" not in failure.message:
+                raise
+
+    def containers(self, labels: Mapping[str, str]) -> Sequence[Json]:
+        """Containers in any state that carry all of these labels."""
+        wanted = [f"{name}={value}" for name, value in labels.items()]
+        with engine_errors("The containers cannot be listed"):
+            return cast(Sequence[Json], self._client.containers(all=True, filters={"label": wanted}))
+
+
+def _facts(version: Json, info: Json) -> EngineFacts:
+    components = [str(each.get("Name", "")) for each in version.get("Components") or []]
+    podman = any("podman" in name.lower() for name in components)
+    options = [str(option) for option in info.get("SecurityOptions") or []]
+    return EngineFacts(
+        name=f"{'Podman' if podman else 'Docker'} {version.get('Version', '')}".strip(),
+        memory_bytes=int(info.get("MemTotal") or 0),
+        rootless=any("name=rootless" in option for option in options),
+        selinux=any("name=selinux" in option for option in options),
+        podman=podman,
+        cdi=podman or bool(info.get("CDISpecDirs")),
+    )
+
+
+def _version_numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdigit())

@@ -1,0 +1,150 @@
+"""What a container is shown of the host: our runner, the model, the adapter, a cache. And who may read them inside."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import py_compile
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import llem_runner
+from llem.errors import NotReadyError
+from llem.launch.docker.request import ADAPTER, CACHE, MODEL, RUNNER, Shown
+from llem.printable import on_one_line
+from llem_runner.contract.exchange import IN, OUT
+
+RUNNER_FOLDER = ".runner"
+CACHE_FOLDER = ".cache"
+_HUB_FOLDER = "models--"
+
+
+def shown_runner(study_folder: Path) -> Shown:
+    """A copy of this host's runner and its `pynvml.py` in the study's folder, mounted over whatever the image holds.
+
+    A copy: it stays what the study began with, whoever edits or updates the original meanwhile; it lies where the
+    engine sees the study's folder; and everybody may read it. Named by its content: one that is mounted never changes.
+    Raises OSError.
+    """
+    sources = dict(_runner_sources())
+    digest = hashlib.sha256()
+    for name, source in sorted(sources.items()):
+        digest.update(f"{name}\0".encode() + source.read_bytes() + b"\0")
+    copy = study_folder / RUNNER_FOLDER / digest.hexdigest()[:12]
+    if not copy.is_dir():
+        beside = copy.with_name(f".{copy.name}.{os.getpid()}")
+        for name, source in sources.items():
+            target = beside / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        _compile(beside)
+        _readable_by_all(beside)
+        beside.rename(copy)
+        _open_to_all(copy.parent)
+    return Shown(copy, RUNNER)
+
+
+def _runner_sources() -> Iterator[tuple[str, Path]]:
+    import pynvml
+
+    package = Path(llem_runner.__file__).parent
+    for source in sorted(package.rglob("*.py")):
+        yield f"{package.name}/{source.relative_to(package)}", source
+    yield "pynvml.py", Path(pynvml.__file__)
+
+
+def _compile(folder: Path) -> None:
+    """Once and for all: a read-only mount cannot keep what every run would compile anew."""
+    import compileall
+
+    # By content, not by time: it is the same code wherever and whenever it was copied.
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=mode, stripdir=str(folder), prependdir=RUNNER)
+
+
+def _readable_by_all(root: Path) -> None:
+    for folder, _, files in os.walk(root):
+        _open_to_all(Path(folder))
+        for name in files:
+            (Path(folder) / name).chmod(0o644)
+
+
+def _open_to_all(folder: Path) -> None:
+    folder.chmod(0o755)
+
+
+def shown_cache(study_folder: Path, image_id: str, owner: tuple[int, int]) -> tuple[Shown, bool]:
+    """The writable folder of compilers and engines for one image and study, and whether it is warm. Raises OSError.
+
+    Not shared between studies: what code of one study's model leaves there is executed again.
+    """
+    folder = study_folder / CACHE_FOLDER / image_id.removeprefix("sha256:")[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    _give(folder, owner)
+    return Shown(folder, CACHE, writable=True), any(folder.iterdir())
+
+
+def give_out(folder: Path, owner: tuple[int, int]) -> None:
+    """Make the run's inputs readable, and its `out/` its own. Raises OSError."""
+    inputs, out = folder / IN, folder / OUT
+    for path in inputs.iterdir():
+        path.chmod(0o644)
+    _open_to_all(inputs)
+    _give(out, owner)
+
+
+def _give(folder: Path, owner: tuple[int, int]) -> None:
+    folder.chmod(0o700 if owner[0] == os.geteuid() else 0o755)
+    if os.geteuid() == 0:
+        os.chown(folder, *owner)
+
+
+def shown_model(path: str) -> tuple[Shown, str] | None:
+    """What to mount for a model, and its path inside; None where it is made at load (`builtin:tiny-llama`)."""
+    return _shown_weights(Path(path), MODEL) if path.startswith("/") else None
+
+
+def shown_adapter(path: str) -> tuple[Shown, str]:
+    """The same for an adapter."""
+    return _shown_weights(Path(path), ADAPTER)
+
+
+def _shown_weights(folder: Path, inside: str) -> tuple[Shown, str]:
+    root = _mounted_root(folder)
+    return Shown(root, inside), str(Path(inside) / folder.relative_to(root))
+
+
+def _mounted_root(folder: Path) -> Path:
+    """The folder itself; of a snapshot in a hub's cache, whose files are links to `../../blobs`, the model's folder."""
+    return next((parent for parent in folder.parents if parent.name.startswith(_HUB_FOLDER)), folder)
+
+
+def check_weights_readable(path: str, uid: int) -> None:
+    """Raise NotReadyError where a container could not read the files of a model or adapter folder."""
+    folder = Path(path)
+    root = _mounted_root(folder)
+    for each in sorted(folder.rglob("*")):
+        if each.is_symlink() and not each.resolve().is_relative_to(root.resolve()):
+            raise NotReadyError(
+                f"{on_one_line(str(each))} is a link that leads out of {root}: a container sees that folder and "
+                "nothing beside it. Put the file itself there (cp -L)."
+            )
+        if uid != os.geteuid() and not _readable_by_others(each):
+            raise NotReadyError(
+                f"{on_one_line(str(each))} may not be read by others, and a container of root runs as user {uid}. "
+                f"Allow it: chmod -R a+rX {folder}"
+            )
+
+
+def _readable_by_others(path: Path) -> bool:
+    mode = path.stat().st_mode
+    needed = stat.S_IROTH | (stat.S_IXOTH if stat.S_ISDIR(mode) else 0)
+    return mode & needed == needed
+
+
+def remove_working_folders(study_folder: Path) -> None:
+    """Remove what only running needs. What cannot be removed stays: it harms nothing."""
+    for name in (RUNNER_FOLDER, CACHE_FOLDER):
+        shutil.rmtree(study_folder / name, ignore_errors=True)

@@ -1,0 +1,362 @@
+"""The Docker launcher: one container a run, on the engine of this machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from llem.ended import Ended
+from llem.errors import NotReadyError
+from llem.launch.docker.container import Container
+from llem.launch.docker.engine import Engine, EngineImage, Json
+from llem.launch.docker.faults import LIMIT_REFUSED, ContainerGone
+from llem.launch.docker.folders import (
+    check_weights_readable,
+    give_out,
+    shown_adapter,
+    shown_cache,
+    shown_model,
+    shown_runner,
+)
+from llem.launch.docker.gpu_access import gpu_access
+from llem.launch.docker.leftovers import labels_of, remove_leftovers, remove_of_study
+from llem.launch.docker.probe import Workplace, probed, workplace
+from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, GpuDriver, Gpus, Shown, container_request
+from llem.launch.gpu_choice import choose_gpus
+from llem.launch.gpu_probe import ProbeReport
+from llem.launch.gpus import Gpu, driver_installed, installed_gpus, memory_used, visible
+from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
+from llem.untrusted import read_piece
+from llem.version import __version__
+from llem_runner.contract import Allocation, ExchangeFolder, FailureKind
+from llem_runner.contract.exchange import EVENTS_FILE, IN, OUT
+from llem_runner.contract.result import Image
+
+_PIECE_BYTES = 1 << 20
+_RETRY_FOR_S = 60
+_KILL_WITHIN_S = 10
+
+Done = TypeVar("Done")
+
+
+def has_image(name: str) -> bool:
+    """Whether an engine answers that has an image."""
+    with suppress(LaunchFailed):
+        engine = Engine.connect()
+        try:
+            return bool(engine.image(name))
+        finally:
+            engine.close()
+    return False
+
+
+def default_image(backend: str) -> str:
+    """The image of a backend that nobody named: the alias of the one that was built last."""
+    return f"llem-{backend}:{__version__}"
+
+
+@dataclass
+class _Run:
+    """A run of ours."""
+
+    container: Container
+    folder: Path
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+class DockerLauncher:
+    """Runs happen in containers."""
+
+    name = "docker"
+    survives_host = True
+
+    def __init__(
+        self,
+        settings: ContainerSettings,
+        *,
+        wants_gpus: bool,
+        gpus: Sequence[int | str] | None = None,
+        pinned: Mapping[str, str] | None = None,
+        stop: Callable[[float], bool],
+        notice: Callable[[str], None],
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        """`gpus` are those the study may use (None: all), `pinned` the digests that a study began with, by backend.
+
+        `stop(seconds)` waits and says whether we were asked to end; `notice` is for lines that people should see.
+        Raises NotReadyError where no engine answers.
+        """
+        self._settings = settings
+        self._wants_gpus = wants_gpus
+        self._wanted = gpus
+        self._pinned = pinned or {}
+        self._stop = stop
+        self._notice = notice
+        self._environment = environment
+        self._caller = Caller(os.geteuid(), os.getegid())
+        self._engine = _ready(Engine.connect)
+        self._facts = self._engine.facts
+        self._owner = self._caller.inside(self._facts)
+        self._images: dict[str, EngineImage] = {}
+        self._gpus: list[Gpu] = []
+        self._driver: GpuDriver = "nvidia"
+        self._parent = Path()
+        self._runs: dict[str, _Run] = {}
+        self._to_remove: list[Container] = []
+
+    @property
+    def described(self) -> str:
+        """How runs happen, for people."""
+        names = ", ".join(dict.fromkeys(image.name for image in self._images.values()))
+        return f"containers of {names} ({self._facts.name})"
+
+    def prepare(self, backends: Sequence[str], images: Mapping[str, str], parent: Path) -> Mapping[str, Image]:
+        """Remove what dead hosts of ours left, find the images, look around inside each, and list the GPUs."""
+        self._parent = parent
+        _ready(partial(remove_leftovers, self._engine, self._caller.uid))
+        for backend in backends:
+            name = images.get(backend) or default_image(backend)
+            self._images[backend] = _ready(partial(self._image, name, self._pinned.get(backend)))
+        first, *others = dict.fromkeys(self._images.values())
+        with workplace(parent, self._owner) as where:
+            _ready(partial(self._find_gpus, where, first))
+            gpus = Gpus(self._driver, tuple(gpu.uuid for gpu in self._gpus)) if self._gpus else None
+            for image in others:
+                _ready(partial(self._look, where, image, gpus))
+        return {backend: image.described for backend, image in self._images.items()}
+
+    def check_readable(self, folders: Sequence[str]) -> None:
+        """Models and adapters are mounted as they are: whoever runs inside has to be able to read them."""
+        for folder in folders:
+            if folder.startswith("/"):
+                check_weights_readable(folder, self._owner[0])
+
+    def capacity(self) -> list[Place]:
+        """One place for each GPU model, or the CPU."""
+        models = dict.fromkeys(gpu.name for gpu in self._gpus)
+        return [
+            Place("localhost", model, tuple(gpu.uuid for gpu in self._gpus if gpu.name == model)) for model in models
+        ] or [Place("localhost")]
+
+    def start(self, attempt: Attempt, place: Place) -> str:
+        """Create and start the run's container; an engine that is away for a moment is waited for."""
+        self._remove_what_is_left()
+        image = self._images[attempt.config.backend]
+        shown, allocation, warm = self._shown(attempt, place, image)
+        exchange = ExchangeFolder(attempt.folder)
+        exchange.allocation.write_text(allocation.model_dump_json(indent=2) + "\n")
+        give_out(attempt.folder, self._owner)
+        gpus = Gpus(self._driver, place.gpu_uuids) if place.gpu_uuids else None
+        request = self._request(image, (EXCHANGE,), shown, gpus, labels_of(attempt, self._caller.uid))
+        run = _Run(Container(self._engine, attempt.handle, attempt.folder), attempt.folder)
+        run.record = {
+            "engine": self._facts.name,
+            "gpu_driver": gpus.driver if gpus else None,
+            "cache": "warm" if warm else "cold",
+        }
+        self._runs[attempt.handle] = run
+        try:
+            self._patiently(lambda: self._engine.start(self._engine.create(request, attempt.handle)))
+        except (LaunchFailed, ContainerGone) as error:
+            self._discard(attempt.handle)
+            if isinstance(error, ContainerGone):
+                raise LaunchFailed(FailureKind.KILLED, "The container was removed before it began.") from error
+            raise
+        return attempt.handle
+
+    def find(self, attempt: Attempt) -> str | None:
+        """The container of this attempt, running or ended, that a dead host has left."""
+        try:
+            self._patiently(lambda: self._engine.inspect(attempt.handle))
+        except (ContainerGone, LaunchFailed):
+            return None
+        container = Container(self._engine, attempt.handle, attempt.folder)
+        self._runs[attempt.handle] = _Run(container, attempt.folder, {"engine": self._facts.name})
+        return attempt.handle
+
+    def poll(self, handle: str, offset: int) -> Poll:
+        """New events, and how the container ended once it has."""
+        run = self._runs[handle]
+        # The state first: what is written before the end is then read after it, and nothing is missed.
+        ended = run.container.look()
+        events = read_piece(run.folder, f"{OUT}/{EVENTS_FILE}", offset, _PIECE_BYTES)
+        return Poll(events, ended if len(events) < _PIECE_BYTES else None)
+
+    def collect(self, handle: str) -> None:
+        """The folder is shared: the log is kept, and the container removed."""
+        run = self._runs[handle]
+        try:
+            run.container.keep_log()
+        finally:
+            if not run.container.remove():
+                self._to_remove.append(run.container)
+
+    def record(self, handle: str) -> dict[str, Any]:
+        """Engine, image and container of a run."""
+        run = self._runs[handle]
+        return {**run.record, "container": run.container.record()}
+
+    def stop(self, handle: str, grace_s: float) -> Ended:
+        """SIGTERM, then SIGKILL."""
+        return self._runs[handle].container.stop(grace_s)
+
+    def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
+        """By NVML of the host; where it has none, by a look from inside a container."""
+        used = memory_used(gpu_uuids)
+        if not gpu_uuids or any(value is not None for value in used.values()):
+            return used
+        with suppress(LaunchFailed, NotReadyError), workplace(self._parent, self._owner) as where:
+            image = next(iter(self._images.values()))
+            report = self._look(where, image, Gpus(self._driver, tuple(gpu_uuids)))
+            return {uuid: report.memory_used.get(uuid) for uuid in gpu_uuids}
+        return used
+
+    def clear(self, study_uid: str) -> None:
+        """Remove every container of a study."""
+        self._remove_what_is_left()
+        remove_of_study(self._engine, study_uid, self._caller.uid)
+
+    def kill(self) -> None:
+        """Kill what runs, over a connection of its own: the other one may be in use by whoever was interrupted."""
+        with suppress(LaunchFailed):
+            engine = Engine.connect(timeout_s=_KILL_WITHIN_S)
+            for handle in self._runs:
+                with suppress(LaunchFailed, ContainerGone):
+                    engine.kill(handle)
+            engine.close()
+
+    def close(self) -> None:
+        """Remove what of ours is still there, running or not."""
+        for run in self._runs.values():
+            run.container.remove()
+        self._runs.clear()
+        self._engine.close()
+
+    def _image(self, name: str, digest: str | None) -> EngineImage:
+        """The image of a name; of a study that goes on the one that it began with, as long as the engine has it."""
+        if digest is None:
+            return self._engine.image(name)
+        for reference in (digest, f"{name.partition('@')[0].rpartition(':')[0] or name}@{digest}"):
+            with suppress(LaunchFailed):
+                return replace(self._engine.image(reference), name=name, digest=digest)
+        found = self._engine.image(name)
+        if found.digest != digest:
+            self._notice(
+                f"Image {name} is not the one that this study began with ({digest}), which the engine no longer has: "
+                "results of before and after it may differ for that reason alone."
+            )
+        return found
+
+    def _find_gpus(self, where: Workplace, image: EngineImage) -> None:
+        if not self._wants_gpus:
+            self._look(where, image, None)
+            return
+        on_host = installed_gpus(self._environment)
+        there, self._driver = gpu_access(
+            lambda gpus: self._look(where, image, gpus),
+            self._settings.gpu_driver,
+            self._facts,
+            on_host,
+            driver_installed,
+        )
+        seen = visible(there, self._environment)
+        self._gpus = choose_gpus(seen, self._wanted, hidden=[gpu for gpu in there if gpu not in seen])
+
+    def _look(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
+        """What is seen inside. An engine that cannot raise limits is from then on asked for no more than we have."""
+        try:
+            return self._look_once(where, image, gpus)
+        except LaunchFailed as failure:
+            if LIMIT_REFUSED not in failure.message or self._facts.memlock_bytes != -1:
+                raise
+        self._facts = replace(self._facts, memlock_bytes=resource.getrlimit(resource.RLIMIT_MEMLOCK)[1])
+        return self._look_once(where, image, gpus)
+
+    def _look_once(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
+        def request(where: Workplace, image: EngineImage) -> Json:
+            return self._request(image, ("probe", EXCHANGE), where.shown, gpus, where.labels)
+
+        return probed(self._engine, image, where, request)
+
+    def _shown(self, attempt: Attempt, place: Place, image: EngineImage) -> tuple[list[Shown], Allocation, bool]:
+        """What the run's container sees of the host, the allocation in its words, and whether its cache is warm."""
+        cache, warm = shown_cache(attempt.study_folder, image.id, self._owner)
+        shown = [
+            shown_runner(attempt.study_folder),
+            cache,
+            Shown(attempt.folder / IN, f"{EXCHANGE}/{IN}"),
+            Shown(attempt.folder / OUT, f"{EXCHANGE}/{OUT}", writable=True),
+        ]
+        model_path, adapter_path = attempt.model_path, attempt.adapter_path
+        if model := shown_model(model_path):
+            shown.append(model[0])
+            model_path = model[1]
+        if adapter_path is not None:
+            folder, adapter_path = shown_adapter(adapter_path)
+            shown.append(folder)
+        allocation = Allocation(
+            host=place.host, gpu_uuids=place.gpu_uuids, model_path=model_path, adapter_path=adapter_path
+        )
+        return shown, allocation, warm
+
+    def _request(
+        self,
+        image: EngineImage,
+        arguments: Sequence[str],
+        shown: Sequence[Shown],
+        gpus: Gpus | None,
+        labels: dict[str, str],
+    ) -> Json:
+        return container_request(
+            image=image,
+            arguments=arguments,
+            shown=shown,
+            gpus=gpus,
+            labels=labels,
+            settings=self._settings,
+            facts=self._facts,
+            caller=self._caller,
+        )
+
+    def _patiently(self, call: Callable[[], Done]) -> Done:
+        """`call`, again and again while the engine is unreachable, for a minute; less where we are asked to end."""
+        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+        retrying = Retrying(
+            retry=retry_if_exception(_is_unreachable),
+            wait=wait_exponential(multiplier=0.5, max=8),
+            stop=lambda state: stop_after_delay(_RETRY_FOR_S)(state) or self._stop(0),
+            sleep=self._pause,
+            reraise=True,
+        )
+        return retrying(call)
+
+    def _pause(self, seconds: float) -> None:
+        self._stop(seconds)
+
+    def _discard(self, handle: str) -> None:
+        """A container that never ran, if there is one at all."""
+        run = self._runs.pop(handle)
+        if not run.container.remove():
+            self._to_remove.append(run.container)
+
+    def _remove_what_is_left(self) -> None:
+        self._to_remove = [container for container in self._to_remove if not container.remove()]
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    return isinstance(error, LaunchFailed) and error.kind is FailureKind.ENGINE_UNREACHABLE
+
+
+def _ready(call: Callable[[], Done]) -> Done:
+    """`call`, before the first run: what fails now makes all runs impossible. Raises NotReadyError."""
+    try:
+        return call()
+    except LaunchFailed as failure:
+        raise NotReadyError(f"{failure.kind}: {failure.message}") from failure
