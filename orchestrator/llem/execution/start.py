@@ -71,7 +71,7 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         options = _options(study.docker, study.execution.gpus, plan.experiments.values())
         with closing(_launchers(checked, options, launcher, observer, interrupts)) as launchers:
             launchers.prepare(parent)
-            observer.notice(launchers.described())
+            observer.notice(launchers.described(options.wants_gpus))
             refuse_without_gpu(plan.experiments.values(), gpus=launchers.any_gpu())
             # The models last: a machine that is not ready should not learn of it after a download.
             inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
@@ -101,7 +101,7 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
         with closing(opened) as launchers:
             launchers.prepare(folder.root)
-            observer.notice(launchers.described())
+            observer.notice(launchers.described(options.wants_gpus))
             inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
             launchers.check_readable(inputs.folders)
             return _execute(begun, inputs, launchers, observer, interrupts)

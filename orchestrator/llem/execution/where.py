@@ -85,12 +85,13 @@ class Launchers:
         """Whether any run can have a GPU."""
         return any(place.gpu_uuids for launcher in self._distinct() for place in launcher.capacity())
 
-    def described(self) -> str:
+    def described(self, wants_gpus: bool) -> str:
         """Where runs happen, in one line for people."""
         how = "; ".join(f"runs are {launcher.described}" for launcher in self._distinct())
         places = {place for launcher in self._distinct() for place in launcher.capacity() if place.gpu_model}
         gpus = sorted(f"{len(place.gpu_uuids)} × {place.gpu_model}" for place in places)
-        line = f"{how}, {'on ' + ', '.join(gpus) if gpus else 'on the CPU: no NVIDIA GPU was found'}."
+        on_cpu = "on the CPU: no NVIDIA GPU was found" if wants_gpus else "on the CPU, as the study asks"
+        line = f"{how}, {'on ' + ', '.join(gpus) if gpus and wants_gpus else on_cpu}."
         return f"{self._why}: {line}" if self._why else line[0].upper() + line[1:]
 
     def clear(self, study_uid: str) -> None:

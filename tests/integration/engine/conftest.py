@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from actor_image import actor_image
 from docker_engine import Engine
+from llem_process import llem
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +19,19 @@ def client(engine: Engine) -> Iterator[Any]:
     client = engine.client(timeout_s=300)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def actor(client: Any) -> str:
+    """The name of an image whose runs play what a test writes (`actor_image.py`)."""
+    return actor_image(client)
+
+
+@pytest.fixture
+def docker_llem(engine: Engine, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`llem ARGUMENTS…` in the test's folder, with the test engine as the machine's."""
+
+    def run(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return llem(*arguments, cwd=tmp_path, env={"DOCKER_HOST": engine.host, **(env or {})})
+
+    return run
