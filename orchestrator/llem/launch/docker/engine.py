@@ -97,7 +97,7 @@ class Engine:
 
     def image(self, name: str) -> EngineImage:
         """What the engine has under a name, or an id. Raises LaunchFailed of kind image_missing."""
-        with engine_errors(f"Image {name} is not on the engine"):
+        with engine_errors(f"Image {name} cannot be used"):
             found = self._client.inspect_image(name)
         config = found.get("Config") or {}
         digests = found.get("RepoDigests") or []

@@ -37,7 +37,7 @@ LIMIT_REFUSED = "setting rlimit"
 _ADVICE = {
     FailureKind.GPU_REQUEST: "Is the NVIDIA container toolkit installed, and does `nvidia-smi` work?",
     FailureKind.DISK: "Make room where the engine keeps its data (docker system df).",
-    FailureKind.IMAGE_MISSING: "It was removed, or never was on this engine.",
+    FailureKind.IMAGE_MISSING: "Build it or load it (docs/containers.md); `docker images` shows what there is.",
     FailureKind.IMAGE_UNUSABLE: "Check the image.",
     FailureKind.ENGINE_UNREACHABLE: "Is the engine running (docker info)?",
 }

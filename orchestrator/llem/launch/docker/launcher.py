@@ -67,6 +67,7 @@ class _Run:
 
     container: Container
     folder: Path
+    collected: bool = False
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -177,7 +178,7 @@ class DockerLauncher:
         except (ContainerGone, LaunchFailed):
             return None
         container = Container(self._engine, attempt.handle, attempt.folder)
-        self._runs[attempt.handle] = _Run(container, attempt.folder, {"engine": self._facts.name})
+        self._runs[attempt.handle] = _Run(container, attempt.folder, record={"engine": self._facts.name})
         return attempt.handle
 
     def poll(self, handle: str, offset: int) -> Poll:
@@ -191,6 +192,7 @@ class DockerLauncher:
     def collect(self, handle: str) -> None:
         """The folder is shared: the log is kept, and the container removed."""
         run = self._runs[handle]
+        run.collected = True
         try:
             run.container.keep_log()
         finally:
@@ -226,15 +228,17 @@ class DockerLauncher:
         """Kill what runs, over a connection of its own: the other one may be in use by whoever was interrupted."""
         with suppress(LaunchFailed):
             engine = Engine.connect(timeout_s=_KILL_WITHIN_S)
-            for handle in self._runs:
+            for handle in [handle for handle, run in self._runs.items() if not run.collected]:
                 with suppress(LaunchFailed, ContainerGone):
                     engine.kill(handle)
             engine.close()
 
     def close(self) -> None:
         """Remove what of ours is still there, running or not."""
+        self._remove_what_is_left()
         for run in self._runs.values():
-            run.container.remove()
+            if not run.collected:
+                run.container.remove()
         self._runs.clear()
         self._engine.close()
 
