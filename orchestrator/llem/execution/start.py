@@ -101,7 +101,8 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
         with closing(opened) as launchers:
             launchers.prepare(folder.root)
-            observer.notice(launchers.described(options.wants_gpus))
+            if begun.todo:
+                observer.notice(launchers.described(options.wants_gpus))
             inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
             launchers.check_readable(inputs.folders)
             return _execute(begun, inputs, launchers, observer, interrupts)

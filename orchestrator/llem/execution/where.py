@@ -158,9 +158,7 @@ def _why_local(backend: str, place: BackendPlace, answers: bool) -> str:
         return "No container engine answers"
     # An image that somebody named is meant; one that nobody named and nobody built is no reason not to begin.
     if place.image is None and not engine_has_image(default_image(backend)):
-        return (
-            f"A container engine answers, but has no image {default_image(backend)} (images/README.md: how to build it)"
-        )
+        return f"A container engine answers, but has no image {default_image(backend)} (docs/containers.md)"
     return ""
 
 

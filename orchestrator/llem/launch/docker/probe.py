@@ -52,6 +52,7 @@ class Workplace:
 @contextmanager
 def workplace(parent: Path, owner: tuple[int, int]) -> Iterator[Workplace]:
     """Make one, and remove it. Raises NotReadyError where `parent` cannot be written."""
+    is_new = not parent.exists()
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".llem-probe-", dir=parent.resolve()) as name, _owned(Path(name)):
@@ -70,6 +71,11 @@ def workplace(parent: Path, owner: tuple[int, int]) -> Iterator[Workplace]:
             yield Workplace(folder, nonce, shown)
     except OSError as error:
         raise NotReadyError(f"{parent}: study folders cannot be made here ({error.strerror}).") from error
+    finally:
+        # A machine that is not ready should look as it did before.
+        if is_new:
+            with suppress(OSError):
+                parent.rmdir()
 
 
 @contextmanager
