@@ -67,13 +67,12 @@ class Engine:
 
     @classmethod
     def connect(cls, timeout_s: int = _CALL_S) -> Engine:
-        """The engine that DOCKER_HOST (or the default socket) names. Raises LaunchFailed of kind engine_unreachable."""
+        """The engine that docker's own client would use. Raises LaunchFailed of kind engine_unreachable."""
         import docker
 
-        where = os.environ.get("DOCKER_HOST") or "the default socket"
+        where = os.environ.get("DOCKER_HOST") or "docker's default socket or context"
         with engine_errors(f"No container engine answers at {where}"):
-            options = docker.utils.kwargs_from_env()
-            client = docker.APIClient(version="auto", timeout=timeout_s, **options)
+            client = docker.from_env(version="auto", timeout=timeout_s).api
             version = client.version()
             if _version_numbers(str(version.get("ApiVersion", "0"))) < _OLDEST_API:
                 raise LaunchFailed(
@@ -81,7 +80,7 @@ class Engine:
                     f"The engine at {where} speaks API {version.get('ApiVersion')}: too old for GPU requests. "
                     "Docker 19.03 or newer is needed.",
                 )
-            looking = docker.APIClient(version=client.api_version, timeout=min(timeout_s, _LOOK_S), **options)
+            looking = docker.from_env(version=client.api_version, timeout=min(timeout_s, _LOOK_S)).api
             return cls(client, looking, _facts(version, client.info()))
 
     def close(self) -> None:
