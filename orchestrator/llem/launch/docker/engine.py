@@ -120,9 +120,10 @@ class Engine:
             raise failure from failure.__cause__
 
     def start(self, container: str) -> None:
-        """Start it; nothing happens where it runs already."""
-        with engine_errors("The container could not be started"):
-            self._client.start(container)
+        """Start it; nothing happens where it was started before: a call that timed out may have done its work."""
+        if self.inspect(container)["State"]["Status"] == "created":
+            with engine_errors("The container could not be started"):
+                self._client.start(container)
 
     def inspect(self, container: str) -> Json:
         """Everything the engine knows of it. Raises ContainerGone."""

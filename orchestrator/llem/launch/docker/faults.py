@@ -27,6 +27,8 @@ _REFUSALS: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
     ),
     (FailureKind.DISK, ("no space left on device", "disk quota exceeded", "read-only file system")),
     (FailureKind.IMAGE_MISSING, ("no such image",)),
+    # Names are ours alone: the engine is still at what it was asked in a call that timed out.
+    (FailureKind.ENGINE_UNREACHABLE, ("is already in use by container",)),
 )
 NO_DEVICE_DRIVER = "could not select device driver"
 """Said by an engine that knows nothing of GPUs, on a host without their driver and on one with."""
