@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.ended import Ended
-from llem.launch.docker.engine import Engine, Json
+from llem.launch.docker.engine import ENDED_STATES, Engine, Json
 from llem.launch.docker.faults import ContainerGone
 from llem.launch.log_file import LOG_FILE, write_log
 from llem.launch.protocol import LaunchFailed
@@ -21,7 +21,6 @@ OUTAGE_PATIENCE_S = 90.0
 """For an engine that is being restarted or updated."""
 _END_PATIENCE_S = 30.0
 _GOING_S = 2.0
-_ENDED_STATES = ("exited", "dead")
 _ENDED_BY_SIGNAL = (8, 137, 143)
 
 
@@ -95,10 +94,10 @@ class Container:
             "name": self.name,
             "image_id": self._seen.get("Image"),
             "user": (self._seen.get("Config") or {}).get("User"),
-            "exit_code": state.get("ExitCode") if state.get("Status") in _ENDED_STATES else None,
+            "exit_code": state.get("ExitCode") if state.get("Status") in ENDED_STATES else None,
             "oom_killed": state.get("OOMKilled"),
             "started": state.get("StartedAt"),
-            "finished": state.get("FinishedAt") if state.get("Status") in _ENDED_STATES else None,
+            "finished": state.get("FinishedAt") if state.get("Status") in ENDED_STATES else None,
         }
 
     def _due(self) -> bool:
@@ -118,7 +117,7 @@ class Container:
         except LaunchFailed:
             return self._outage_goes_on()
         self._outage_s = None
-        if state["Status"] not in _ENDED_STATES:
+        if state["Status"] not in ENDED_STATES:
             # Whatever the engine was doing, the run has outlived it.
             self._outage = False
             return None
@@ -134,7 +133,7 @@ class Container:
         except LaunchFailed:
             return Ended(None, engine_gone=True, paused=paused)
         # An engine that did not end it in all that time does not do its work; the exit code of what runs is 0 for it.
-        if state["Status"] not in _ENDED_STATES:
+        if state["Status"] not in ENDED_STATES:
             return Ended(None, engine_gone=True, paused=paused)
         return Ended(int(state["ExitCode"]), oom_killed=bool(state["OOMKilled"]), paused=paused)
 

@@ -20,6 +20,7 @@ _OLDEST_API = (1, 40)
 """Docker 19.03, the first with device requests."""
 
 _MOST_LOG_LINES = 200_000
+ENDED_STATES = ("exited", "dead")
 
 Json = dict[str, Any]
 
