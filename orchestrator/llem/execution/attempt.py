@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -163,6 +164,7 @@ def _judge(
         error=read_error(attempt.folder, expected),
         rejected=rejected,
         asked_words=verdict.message if verdict else None,
+        no_room=_is_full(attempt.folder),
     )
     last_words = tuple(last_lines(attempt.folder / LOG_FILE, _LAST_LINES))
     return RunEnding(run, kind=str(failure.kind), message=failure.message, last_words=last_words)
@@ -193,7 +195,17 @@ def _keep_timeline(session: Session, run: PlannedRun, folder: Path) -> None:
 
 
 _LAST_LINES = 20
+_LEAST_ROOM_BYTES = 64 << 10
+"""For a runner to say in error.json why it ended."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _LEAST_ROOM_BYTES
 
 
 def _unwritten(folder: Path, error: OSError) -> str:
