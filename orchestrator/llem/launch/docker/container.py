@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,19 @@ from llem_runner.contract.exchange import ERROR_FILE, OUT, RESULT_FILE
 
 _LOOK_EVERY_S = 1.0
 """The engine is asked rarely while a run is measured; at once when the file is there that a runner writes last."""
-OUTAGE_PATIENCE_S = 90.0
-"""For an engine that is being restarted or updated."""
 _END_PATIENCE_S = 30.0
 _GOING_S = 2.0
 _ENDED_BY_SIGNAL = (8, 137, 143)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds to wait for an engine that went away: it may be being restarted or updated."""
+
+    run_s: float = 90.0
+    """While a run is in hand."""
+    start_s: float = 60.0
+    """Where one is to begin, or is looked for."""
 
 
 class Container:
@@ -32,12 +41,14 @@ class Container:
         engine: Engine,
         name: str,
         folder: Path,
+        patience: Patience,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
         self._engine = engine
         self._folder = folder
+        self._patience = patience
         self._now = now
         self._sleep = sleep
         self._seen: Json = {}
@@ -140,7 +151,7 @@ class Container:
     def _outage_goes_on(self) -> Ended | None:
         self._outage = True
         self._outage_s = self._now() if self._outage_s is None else self._outage_s
-        return Ended(None, engine_gone=True) if self._now() - self._outage_s > OUTAGE_PATIENCE_S else None
+        return Ended(None, engine_gone=True) if self._now() - self._outage_s > self._patience.run_s else None
 
     def _engine_is_going(self) -> bool:
         """An engine that shuts down ends its containers first, and answers until it is done."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from llem.ended import Ended
 from llem.errors import NotReadyError
-from llem.launch.docker.container import Container
+from llem.launch.docker.container import Container, Patience
 from llem.launch.docker.engine import Engine, EngineImage, Json
 from llem.launch.docker.faults import LIMIT_REFUSED, ContainerGone
 from llem.launch.docker.folders import (
@@ -39,8 +39,8 @@ from llem_runner.contract.exchange import EVENTS_FILE, IN, OUT
 from llem_runner.contract.result import Image
 
 _PIECE_BYTES = 1 << 20
-_RETRY_FOR_S = 60
 _KILL_WITHIN_S = 10
+_PATIENCE = Patience()
 
 Done = TypeVar("Done")
 
@@ -87,6 +87,7 @@ class DockerLauncher:
         stop: Callable[[float], bool],
         notice: Callable[[str], None],
         environment: Mapping[str, str] = os.environ,
+        patience: Patience = _PATIENCE,
         connect: Callable[[], Engine] = Engine.connect,
     ) -> None:
         """`gpus` are those the study may use (None: all), `pinned` the digests that a study began with, by backend.
@@ -102,6 +103,7 @@ class DockerLauncher:
         self._stop = stop
         self._notice = notice
         self._environment = environment
+        self._patience = patience
         self._caller = Caller(os.geteuid(), os.getegid())
         self._engine = _ready(connect)
         self._facts = self._engine.facts
@@ -157,7 +159,7 @@ class DockerLauncher:
         give_out(attempt.folder, self._owner)
         gpus = Gpus(self._driver, place.gpu_uuids) if place.gpu_uuids else None
         request = self._request(image, (EXCHANGE,), shown, gpus, labels_of(attempt, self._caller.uid))
-        run = _Run(Container(self._engine, attempt.handle, attempt.folder), attempt.folder)
+        run = _Run(Container(self._engine, attempt.handle, attempt.folder, self._patience), attempt.folder)
         run.record = {
             "engine": self._facts.name,
             "gpu_driver": gpus.driver if gpus else None,
@@ -183,7 +185,7 @@ class DockerLauncher:
         if state["Status"] == "created":
             # That host died before it could start it: nothing will ever come of it.
             return None
-        container = Container(self._engine, attempt.handle, attempt.folder)
+        container = Container(self._engine, attempt.handle, attempt.folder, self._patience)
         self._runs[attempt.handle] = _Run(container, attempt.folder, record={"engine": self._facts.name})
         return attempt.handle
 
@@ -335,13 +337,13 @@ class DockerLauncher:
         )
 
     def _patiently(self, call: Callable[[], Done]) -> Done:
-        """`call`, again and again while the engine is unreachable, for a minute; less where we are asked to end."""
+        """`call`, again and again while the engine is unreachable, for a while; less where we are asked to end."""
         from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
         retrying = Retrying(
             retry=retry_if_exception(_is_unreachable),
             wait=wait_exponential(multiplier=0.5, max=8),
-            stop=lambda state: stop_after_delay(_RETRY_FOR_S)(state) or self._stop(0),
+            stop=lambda state: stop_after_delay(self._patience.start_s)(state) or self._stop(0),
             sleep=self._pause,
             reraise=True,
         )
