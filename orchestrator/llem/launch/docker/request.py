@@ -22,7 +22,8 @@ HOME = "/home/llem"
 
 _NOBODY = 65532
 """Who code is in a container when the caller is root: nobody that the host knows."""
-_TMPFS = "rw,exec,nosuid,nodev,mode=1777,size=4g"
+_TMPFS = "rw,exec,nosuid,nodev,mode=1777,size=4g,uid={uid},gid={gid}"
+"""Owned by whoever is inside: where the image has a folder at that place, runc gives the tmpfs that folder's mode."""
 _NOTHING = "rw,noexec,nosuid,nodev,mode=0555,size=64k"
 """Written by root alone: `ro` would leave no way to mount what lies below it."""
 _LEFT_FOR_HOST_BYTES = 4 << 30
@@ -121,7 +122,7 @@ def container_request(
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             **_limits(settings, facts),
-            **_hardening(image, settings, {each.inside for each in shown}),
+            **_hardening(image, settings, {each.inside for each in shown}, _TMPFS.format(uid=uid, gid=gid)),
             **_mounts(shown, facts),
             "DeviceRequests": [_device_request(gpus)] if gpus else [],
             # PID 1 hands SIGTERM on and reaps what the engine's workers leave.
@@ -173,7 +174,7 @@ def _default_memory_bytes(total: int) -> int:
     return max(total - _LEFT_FOR_HOST_BYTES, total // 2)
 
 
-def _hardening(image: EngineImage, settings: ContainerSettings, mounted: set[str]) -> Json:
+def _hardening(image: EngineImage, settings: ContainerSettings, mounted: set[str], tmpfs: str) -> Json:
     volumes = [path for path in image.volumes if path.rstrip("/") not in mounted]
     return {
         "CapDrop": ["ALL"],
@@ -183,7 +184,7 @@ def _hardening(image: EngineImage, settings: ContainerSettings, mounted: set[str
         "NetworkMode": settings.network,
         # Libraries that are compiled on the spot are loaded from here, which Docker's own default (noexec) forbids.
         # A volume that the image declares would be one more writable place, and one that stays: an empty one hides it.
-        "Tmpfs": {**dict.fromkeys(volumes, _NOTHING), "/tmp": _TMPFS, HOME: _TMPFS},
+        "Tmpfs": {**dict.fromkeys(volumes, _NOTHING), "/tmp": tmpfs, HOME: tmpfs},
     }
 
 
