@@ -6,6 +6,7 @@ with a model from reaching anything but its own `out/`, its cache and its memory
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +176,7 @@ def _default_memory_bytes(total: int) -> int:
 
 
 def _hardening(image: EngineImage, settings: ContainerSettings, mounted: set[str], tmpfs: str) -> Json:
-    volumes = [path for path in image.volumes if path.rstrip("/") not in mounted]
+    volumes = {posixpath.normpath(path) for path in image.volumes} - mounted
     return {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
