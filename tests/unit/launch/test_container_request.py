@@ -143,6 +143,15 @@ def test_claim_6_7_on_a_host_with_selinux_mounts_are_relabelled_and_as_read_only
     }  # fmt: skip
 
 
+def test_claim_6_7_podman_is_asked_for_tmpfs_in_options_that_it_knows() -> None:
+    image = replace(IMAGE, volumes=("/data",))
+    tmpfs = host(image=image, facts=replace(FACTS, podman=True))["Tmpfs"]
+    known = {"rw", "exec", "noexec", "nosuid", "nodev", "size", "mode", "notmpcopyup"}
+    assert {option.partition("=")[0] for options in tmpfs.values() for option in options.split(",")} <= known
+    assert all("notmpcopyup" in options for options in tmpfs.values())
+    assert "notmpcopyup" not in str(host(image=image)["Tmpfs"])
+
+
 def test_claim_6_7_podman_keeps_its_own_log_driver() -> None:
     assert host()["LogConfig"] == {"Type": "local", "Config": {"max-size": "8m", "max-file": "2"}}
     assert "LogConfig" not in host(facts=replace(FACTS, podman=True))

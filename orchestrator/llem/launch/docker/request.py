@@ -23,8 +23,7 @@ HOME = "/home/llem"
 
 _NOBODY = 65532
 """Who code is in a container when the caller is root: nobody that the host knows."""
-_TMPFS = "rw,exec,nosuid,nodev,mode=1777,size=4g,uid={uid},gid={gid}"
-"""Owned by whoever is inside: where the image has a folder at that place, runc gives the tmpfs that folder's mode."""
+_TMPFS = "rw,exec,nosuid,nodev,mode=1777,size=4g"
 _NOTHING = "rw,noexec,nosuid,nodev,mode=0555,size=64k"
 """Written by root alone: `ro` would leave no way to mount what lies below it."""
 _LEFT_FOR_HOST_BYTES = 4 << 30
@@ -123,7 +122,8 @@ def container_request(
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             **_limits(settings, facts),
-            **_hardening(image, settings, {each.inside for each in shown}, _TMPFS.format(uid=uid, gid=gid)),
+            **_hardening(settings),
+            "Tmpfs": _tmpfs(image, {each.inside for each in shown}, facts, (uid, gid)),
             **_mounts(shown, facts),
             "DeviceRequests": [_device_request(gpus)] if gpus else [],
             # PID 1 hands SIGTERM on and reaps what the engine's workers leave.
@@ -175,18 +175,28 @@ def _default_memory_bytes(total: int) -> int:
     return max(total - _LEFT_FOR_HOST_BYTES, total // 2)
 
 
-def _hardening(image: EngineImage, settings: ContainerSettings, mounted: set[str], tmpfs: str) -> Json:
-    volumes = {posixpath.normpath(path) for path in image.volumes} - mounted
+def _hardening(settings: ContainerSettings) -> Json:
     return {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
         "Privileged": False,
         "ReadonlyRootfs": True,
         "NetworkMode": settings.network,
-        # Libraries that are compiled on the spot are loaded from here, which Docker's own default (noexec) forbids.
-        # A volume that the image declares would be one more writable place, and one that stays: an empty one hides it.
-        "Tmpfs": {**dict.fromkeys(volumes, _NOTHING), "/tmp": tmpfs, HOME: tmpfs},
     }
+
+
+def _tmpfs(image: EngineImage, mounted: set[str], facts: EngineFacts, owner: tuple[int, int]) -> dict[str, str]:
+    """Writable places in memory.
+
+    Libraries that are compiled on the spot are loaded from them, which Docker's own default (noexec) forbids. A volume
+    that the image declares would be one more writable place, and one that stays: an empty one hides it.
+    """
+    volumes = {posixpath.normpath(path) for path in image.volumes} - mounted
+    # Where an image has a folder at that place, runc gives the tmpfs that folder's mode: owned by who is inside, it is
+    # writable all the same. Podman knows no owner, keeps to our mode, and would copy the image's files.
+    own = "notmpcopyup" if facts.podman else f"uid={owner[0]},gid={owner[1]}"
+    nothing = f"{_NOTHING},notmpcopyup" if facts.podman else _NOTHING
+    return {**dict.fromkeys(sorted(volumes), nothing), **dict.fromkeys(("/tmp", HOME), f"{_TMPFS},{own}")}
 
 
 def _mounts(shown: Sequence[Shown], facts: EngineFacts) -> Json:
