@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from llem.errors import NotReadyError
 from llem.execution.interrupts import Interrupts
@@ -70,13 +70,20 @@ class GpuUse:
     def before(self, config: ExperimentConfig, place: Place) -> None:
         """Remember what is in use on the GPUs of a run that is about to start."""
         if place.gpu_uuids:
-            self._drain(config).before(place.gpu_uuids)
+            # Whoever cannot look now cannot start the run either, which is where it is told.
+            with suppress(LaunchFailed, NotReadyError):
+                self._drain(config).before(place.gpu_uuids)
 
     def after(self, config: ExperimentConfig, place: Place) -> None:
         """Wait until the run's GPUs are empty again; one that does not get there is used no more."""
         if not place.gpu_uuids:
             return
-        for uuid, reason in self._drain(config).after(place.gpu_uuids).items():
+        try:
+            full = self._drain(config).after(place.gpu_uuids)
+        except (LaunchFailed, NotReadyError) as failure:
+            self._observer.notice(f"Whether the GPUs are empty again after the run is not known: {failure}")
+            return
+        for uuid, reason in full.items():
             self._unhealthy[uuid] = reason
             self._observer.notice(f"GPU {uuid} is used no more in this study: {reason}.")
 
