@@ -15,6 +15,8 @@ from llem_runner.contract import EXIT_CODE_OF, ErrorReport, FailureKind
 
 _ENDED_ON_REQUEST = frozenset({8, 128 + signal.SIGINT, 128 + signal.SIGKILL, 128 + signal.SIGTERM})
 _ENDED_FROM_OUTSIDE = frozenset({8, 128 + signal.SIGKILL})
+_END_UNKNOWN = 255
+"""What an engine says of a container that ended while it was away itself."""
 _NEVER_BEGAN = frozenset({126, 127})
 _KIND_OF_CODE = {int(code): kind for kind, code in EXIT_CODE_OF.items() if 2 <= code <= 7}
 
@@ -104,7 +106,7 @@ def _kind(code: int | None, ended: Ended, asked: FailureKind | None) -> FailureK
         return FailureKind.RESULT_INVALID
     if asked is not None and (code is None or code in _ENDED_ON_REQUEST):
         return asked
-    if ended.engine_gone and (code is None or code in _ENDED_ON_REQUEST):
+    if ended.engine_gone and (code is None or code == _END_UNKNOWN or code in _ENDED_ON_REQUEST):
         return FailureKind.ENGINE_UNREACHABLE
     if ended.oom_killed and asked is None:
         return FailureKind.CONTAINER_OOM

@@ -58,6 +58,7 @@ ROWS: list[tuple[int | None, dict[str, bool], FailureKind | None, FailureKind]] 
     (143, {}, None, K.RUNNER_CRASH),
     (9, {}, None, K.RUNNER_CRASH),
     (255, {}, None, K.RUNNER_CRASH),
+    (255, {"engine_gone": True}, None, K.ENGINE_UNREACHABLE),
     (139, {}, K.TIMEOUT, K.RUNNER_CRASH),
 ]
 

@@ -33,8 +33,13 @@ class Patience:
     """Where one is to begin, or is looked for."""
 
 
+def waiting_for_engine(seconds: float) -> str:
+    """What people are told while the patience lasts."""
+    return f"The container engine does not answer: waiting for it, {seconds:g} s at most."
+
+
 class Container:
-    """A container of ours, by its name. `folder` is the run's, where the log goes."""
+    """A container of ours, by its name. `folder` is the run's, where the log goes; `notice` is for people."""
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class Container:
         name: str,
         folder: Path,
         patience: Patience,
+        notice: Callable[[str], None],
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -49,6 +55,7 @@ class Container:
         self._engine = engine
         self._folder = folder
         self._patience = patience
+        self._notice = notice
         self._now = now
         self._sleep = sleep
         self._seen: Json = {}
@@ -150,7 +157,9 @@ class Container:
 
     def _outage_goes_on(self) -> Ended | None:
         self._outage = True
-        self._outage_s = self._now() if self._outage_s is None else self._outage_s
+        if self._outage_s is None:
+            self._outage_s = self._now()
+            self._notice(waiting_for_engine(self._patience.run_s))
         return Ended(None, engine_gone=True) if self._now() - self._outage_s > self._patience.run_s else None
 
     def _engine_is_going(self) -> bool:

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llem.ended import Ended
 from llem.errors import NotReadyError
-from llem.launch.docker.container import Container, Patience
+from llem.launch.docker.container import Container, Patience, waiting_for_engine
 from llem.launch.docker.engine import Engine, EngineImage, Json
 from llem.launch.docker.faults import LIMIT_REFUSED, ContainerGone
 from llem.launch.docker.folders import (
@@ -37,6 +37,9 @@ from llem.version import __version__
 from llem_runner.contract import Allocation, ExchangeFolder, FailureKind
 from llem_runner.contract.exchange import EVENTS_FILE, IN, OUT
 from llem_runner.contract.result import Image
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 _PIECE_BYTES = 1 << 20
 _KILL_WITHIN_S = 10
@@ -159,7 +162,7 @@ class DockerLauncher:
         give_out(attempt.folder, self._owner)
         gpus = Gpus(self._driver, place.gpu_uuids) if place.gpu_uuids else None
         request = self._request(image, (EXCHANGE,), shown, gpus, labels_of(attempt, self._caller.uid))
-        run = _Run(Container(self._engine, attempt.handle, attempt.folder, self._patience), attempt.folder)
+        run = _Run(self._container(attempt), attempt.folder)
         run.record = {
             "engine": self._facts.name,
             "gpu_driver": gpus.driver if gpus else None,
@@ -185,8 +188,7 @@ class DockerLauncher:
         if state["Status"] == "created":
             # That host died before it could start it: nothing will ever come of it.
             return None
-        container = Container(self._engine, attempt.handle, attempt.folder, self._patience)
-        self._runs[attempt.handle] = _Run(container, attempt.folder, record={"engine": self._facts.name})
+        self._runs[attempt.handle] = _Run(self._container(attempt), attempt.folder, record={"engine": self._facts.name})
         return attempt.handle
 
     def poll(self, handle: str, offset: int) -> Poll:
@@ -336,6 +338,9 @@ class DockerLauncher:
             caller=self._caller,
         )
 
+    def _container(self, attempt: Attempt) -> Container:
+        return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice)
+
     def _patiently(self, call: Callable[[], Done]) -> Done:
         """`call`, again and again while the engine is unreachable, for a while; less where we are asked to end."""
         from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
@@ -344,10 +349,15 @@ class DockerLauncher:
             retry=retry_if_exception(_is_unreachable),
             wait=wait_exponential(multiplier=0.5, max=8),
             stop=lambda state: stop_after_delay(self._patience.start_s)(state) or self._stop(0),
+            before_sleep=self._tell_that_we_wait,
             sleep=self._pause,
             reraise=True,
         )
         return retrying(call)
+
+    def _tell_that_we_wait(self, state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            self._notice(waiting_for_engine(self._patience.start_s))
 
     def _pause(self, seconds: float) -> None:
         self._stop(seconds)
