@@ -110,7 +110,10 @@ class Launcher(Protocol):
         """Ask the run to end, and make it end after `grace_s` seconds. 0 kills at once."""
 
     def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
-        """Bytes in use on each GPU; None where nobody can tell."""
+        """Bytes in use on each GPU; None for one that does not tell.
+
+        Raises LaunchFailed, NotReadyError where nobody could look, which says nothing of the GPUs.
+        """
 
     def clear(self, study_uid: str) -> None:
         """End and remove whatever is left of a study that is ours."""

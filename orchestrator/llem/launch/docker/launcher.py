@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 _PIECE_BYTES = 1 << 20
+_NOT_THE_GPU = (FailureKind.ENGINE_UNREACHABLE, FailureKind.DISK, FailureKind.IMAGE_MISSING)
+"""Why a look at a GPU's memory may fail without anything being wrong with the GPU."""
 _KILL_WITHIN_S = 10
 _PATIENCE = Patience()
 
@@ -223,11 +225,16 @@ class DockerLauncher:
         used = memory_used(gpu_uuids)
         if not gpu_uuids or any(value is not None for value in used.values()):
             return used
-        with suppress(LaunchFailed, NotReadyError), workplace(self._parent, self._owner) as where:
-            image = next(iter(self._images.values()))
-            report = self._look(where, image, Gpus(self._driver, tuple(gpu_uuids)))
-            return {uuid: report.memory_used.get(uuid) for uuid in gpu_uuids}
-        return used
+        image = next(iter(self._images.values()))
+        look = partial(self._look, image=image, gpus=Gpus(self._driver, tuple(gpu_uuids)))
+        with workplace(self._parent, self._owner) as where:
+            try:
+                report = self._patiently(partial(look, where))
+            except LaunchFailed as failure:
+                if failure.kind in _NOT_THE_GPU:
+                    raise
+                return used
+        return {uuid: report.memory_used.get(uuid) for uuid in gpu_uuids}
 
     def clear(self, study_uid: str) -> None:
         """Remove every container of a study."""
