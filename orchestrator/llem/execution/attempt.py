@@ -14,7 +14,7 @@ from typing import Any
 from llem.ended import Ended
 from llem.execution.exchange import read_gpu_uuids, read_order, write_order
 from llem.execution.follow import follow
-from llem.execution.launch_record import LaunchRecord, started_before
+from llem.execution.launch_record import LaunchRecord, facts_before, started_before
 from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import prompts_key
@@ -55,6 +55,10 @@ def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) ->
         with suppress(OSError):
             record.failed(failure.kind, failure.message, time.time()).write()
         return _failed(run, failure.kind, failure.message)
+    # Written now for whoever goes on with it, should this host die.
+    record = record.begun(launcher.record(handle))
+    with suppress(OSError):
+        record.write()
     return _followed(session, run, record, handle)
 
 
@@ -76,19 +80,20 @@ def collect_left_behind(session: Session, run: PlannedRun) -> RunEnding | None:
         session.observer.notice(
             f"{run.run_id} was left by a llem that died, and went on without it: waiting for its end."
         )
-        ending = _followed(session, run, _record(session, attempt, place, None), handle)
+        record = _record(session, attempt, place, started_before(folder)).begun(facts_before(folder))
+        ending = _followed(session, run, record, handle)
     else:
         if handle is not None:
             # It must not share the GPU with the next run.
             launcher.stop(handle, grace_s=5)
-        ending = _judge(session, run, attempt, Ended(0), None, {})
+        ending = _judge(session, run, attempt, Ended(0), None, facts_before(folder))
     return ending if ending.result is not None else None
 
 
 def _followed(session: Session, run: PlannedRun, record: LaunchRecord, handle: str) -> RunEnding:
     """From a start to what came of it, with `launch.json` as the record."""
     ended, verdict = _follow(session, run, handle)
-    facts = session.launchers.of(run.experiment).record(handle)
+    facts = {**record.facts, **session.launchers.of(run.experiment).record(handle)}
     # On a full disk the result itself is more important than the record of how it came.
     with suppress(OSError):
         record.ended(ended, verdict, time.time(), facts).write()
@@ -99,7 +104,7 @@ def _record(session: Session, attempt: Attempt, place: Place, started_unix_s: fl
     backend = attempt.config.backend
     name = session.launchers.of(attempt.config).name
     digest = session.launchers.image(backend).digest
-    return LaunchRecord(attempt, name, place, digest, started_unix_s or started_before(attempt.folder))
+    return LaunchRecord(attempt, name, place, digest, started_unix_s)
 
 
 def _attempt(session: Session, run: PlannedRun, number: int, folder: Path, nonce: str | None = None) -> Attempt:

@@ -14,6 +14,11 @@ from llem.launch.protocol import Attempt, Place
 from llem_runner.contract import FailureKind
 
 LAUNCH_FILE = "launch.json"
+_OURS = (
+    *("launcher", "handle", "attempt", "place", "model_path", "adapter_path", "image", "digest"),
+    *("started_unix_s", "ended_unix_s", "state", "stopped_by_us"),
+)
+"""What is in it besides the launcher's own facts."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,10 @@ class LaunchRecord:
     verdict: Verdict | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What only the launcher knows: of a container its image, id, times and exit state."""
+
+    def begun(self, facts: Mapping[str, Any]) -> LaunchRecord:
+        """The same launch, begun."""
+        return replace(self, facts=facts)
 
     def ended(self, ended: Ended, verdict: Verdict | None, unix_s: float, facts: Mapping[str, Any]) -> LaunchRecord:
         """The same launch, ended."""
@@ -62,7 +71,18 @@ class LaunchRecord:
 
 def started_before(folder: Path) -> float | None:
     """When the launch that `launch.json` of a run's folder records began; None where it says nothing."""
+    started_unix_s = _content(folder).get("started_unix_s")
+    return float(started_unix_s) if isinstance(started_unix_s, int | float) else None
+
+
+def facts_before(folder: Path) -> dict[str, Any]:
+    """What the launcher knew of the launch that `launch.json` records; empty where it says nothing."""
+    return {name: value for name, value in _content(folder).items() if name not in _OURS}
+
+
+def _content(folder: Path) -> dict[str, Any]:
     try:
-        return float(json.loads((folder / LAUNCH_FILE).read_bytes())["started_unix_s"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        content = json.loads((folder / LAUNCH_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

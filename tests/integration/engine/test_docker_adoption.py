@@ -70,6 +70,7 @@ def test_claim_6_10_a_run_that_outlives_its_host_is_waited_for_and_counts_and_is
     assert (launch["container"]["id"], launch["container"]["exit_code"]) == (container.id, 0)
     assert (launch["attempt"], launch["handle"]) == (1, container.name)
     assert launch["ended_unix_s"] > launch["started_unix_s"]
+    assert (launch["engine"].split()[0], launch["gpu_driver"], launch["cache"]) == ("Docker", None, "cold")
     assert (run_folder(study) / "container.log").exists()
     assert left_of(client, tmp_path) == NOTHING
 
