@@ -31,7 +31,7 @@ from llem_runner.contract import Allocation, ExchangeFolder
 from llem_runner.contract.exchange import EVENTS_FILE, LIFELINE_VARIABLE, OUT
 from llem_runner.contract.result import Image
 
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 8 << 20
 _KILL_WAIT_S = 10.0
 
 # What each backend cannot do without, and how to get it.

@@ -14,6 +14,7 @@ from llem.launch.docker.engine import ENDED_STATES, Engine, Json
 from llem.launch.docker.faults import ContainerGone
 from llem.launch.log_file import LOG_FILE, write_log
 from llem.launch.protocol import LaunchFailed
+from llem.untrusted import is_there
 from llem_runner.contract.exchange import ERROR_FILE, OUT, RESULT_FILE
 
 _LOOK_EVERY_S = 1.0
@@ -121,10 +122,7 @@ class Container:
     def _due(self) -> bool:
         if self._looked_s is None or self._now() - self._looked_s >= _LOOK_EVERY_S:
             return True
-        # The run may have taken from us the right to look into its `out/`.
-        with suppress(OSError):
-            return any((self._folder / OUT / name).is_file() for name in (RESULT_FILE, ERROR_FILE))
-        return False
+        return any(is_there(self._folder, f"{OUT}/{name}") for name in (RESULT_FILE, ERROR_FILE))
 
     def _look(self) -> Ended | None:
         paused = bool((self._seen.get("State") or {}).get("Paused"))

@@ -8,6 +8,7 @@ import py_compile
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import llem_runner
@@ -147,4 +148,6 @@ def _readable_by_others(path: Path) -> bool:
 def remove_working_folders(study_folder: Path) -> None:
     """Remove what only running needs. What cannot be removed stays: it harms nothing."""
     for name in (RUNNER_FOLDER, CACHE_FOLDER):
-        shutil.rmtree(study_folder / name, ignore_errors=True)
+        # Who was in the container may have made folders in folders without end.
+        with suppress(RecursionError):
+            shutil.rmtree(study_folder / name, ignore_errors=True)

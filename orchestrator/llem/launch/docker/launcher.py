@@ -41,7 +41,7 @@ from llem_runner.contract.result import Image
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 8 << 20
 _NOT_THE_GPU = (FailureKind.ENGINE_UNREACHABLE, FailureKind.DISK, FailureKind.IMAGE_MISSING)
 """Why a look at a GPU's memory may fail without anything being wrong with the GPU."""
 _KILL_WITHIN_S = 10
