@@ -13,7 +13,8 @@ from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
 from llem_runner.contract.result import Image
 
-_CALL_S = 60
+CALL_S = 60
+"""The time-out of a call."""
 _LOOK_S = 15
 """For calls that only look: a run is followed meanwhile, and somebody may press Ctrl-C."""
 _OLDEST_API = (1, 40)
@@ -67,7 +68,7 @@ class Engine:
         self.facts = facts
 
     @classmethod
-    def connect(cls, timeout_s: int = _CALL_S) -> Engine:
+    def connect(cls, timeout_s: int = CALL_S) -> Engine:
         """The engine that docker's own client would use. Raises LaunchFailed of kind engine_unreachable."""
         import docker
 
