@@ -21,7 +21,7 @@ ADAPTER = "/adapter"
 CACHE = "/cache"
 HOME = "/home/llem"
 
-_NOBODY = 65532
+NOBODY = 65532
 """Who code is in a container when the caller is root: nobody that the host knows."""
 _TMPFS = "rw,exec,nosuid,nodev,mode=1777,size=4g"
 _NOTHING = "rw,noexec,nosuid,nodev,mode=0555,size=64k"
@@ -75,7 +75,7 @@ class Caller:
         """Who that is in a container: root of a rootless engine is the caller, and nobody else can write for him."""
         if facts.rootless:
             return 0, 0
-        return (_NOBODY, _NOBODY) if self.uid == 0 else (self.uid, self.gid)
+        return (NOBODY, NOBODY) if self.uid == 0 else (self.uid, self.gid)
 
 
 @dataclass(frozen=True)
