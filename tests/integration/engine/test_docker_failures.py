@@ -144,7 +144,7 @@ def test_claim_6_13_killed_removed_paused_and_silent_runs_end_as_such_and_the_st
     engine: Engine, client: Any, tmp_path: Path, start_llem: Hosts
 ) -> None:
     silent = "phase('measure'); time.sleep(600)"
-    (tmp_path / "s.yaml").write_text(acts(BUSY, BUSY, BUSY, silent, GOOD, execution={"stall_seconds": 6}))
+    (tmp_path / "s.yaml").write_text(acts(BUSY, BUSY, BUSY, silent, GOOD, execution={"stall_seconds": 5}))
     host = start_llem("run", "s.yaml", cwd=tmp_path, env={"DOCKER_HOST": engine.host})
     study = the_study(tmp_path / "results")
     for sequence, do in enumerate(("kill", "remove", "pause"), start=1):
@@ -158,7 +158,7 @@ def test_claim_6_13_killed_removed_paused_and_silent_runs_end_as_such_and_the_st
     assert "signal SIGKILL (exit code 137). Find out who ended it" in killed
     assert "its container or process was removed" in removed
     for message in (paused, quiet):
-        assert "no sign of life for execution.stall_seconds (6 s)" in message
+        assert "no sign of life for execution.stall_seconds (5 s)" in message
     assert [state_of(study, sequence)[key] for sequence, key in ((2, "removed"), (3, "paused"))] == [True, True]
 
 
