@@ -25,6 +25,9 @@ class EngineProxy:
     engine: Path
     socket_file: Path
     calls: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Those that did not."""
+    _hanging: bool = False
     _losses: list[tuple[Loss, re.Pattern[str]]] = field(default_factory=list)
     _clients: list[socket.socket] = field(default_factory=list)
 
@@ -32,6 +35,10 @@ class EngineProxy:
     def host(self) -> str:
         """For DOCKER_HOST."""
         return f"unix://{self.socket_file}"
+
+    def hang(self, *, hanging: bool = True) -> None:
+        """From now on every request is lost; or none any more."""
+        self._hanging = hanging
 
     def lose(self, loss: Loss, pattern: str) -> None:
         """The next call whose `METHOD /path` matches goes wrong; only that one."""
@@ -89,13 +96,17 @@ class EngineProxy:
         loss = self._loss_of(first_line)
         if loss is not None:
             muted.set()
-        if loss != "request":
+        if loss == "request":
+            self.lost.append(first_line)
+        else:
             self.calls.append(first_line)
             engine.sendall(request)
         if loss == "connection":
             client.shutdown(socket.SHUT_RDWR)
 
     def _loss_of(self, first_line: str) -> Loss | None:
+        if self._hanging:
+            return "request"
         for planned in self._losses:
             if planned[1].search(first_line):
                 self._losses.remove(planned)

@@ -76,7 +76,8 @@ class GpuUse:
 
     def after(self, config: ExperimentConfig, place: Place) -> None:
         """Wait until the run's GPUs are empty again; one that does not get there is used no more."""
-        if not place.gpu_uuids:
+        # Somebody who asked us to end is not kept for a judgement that no further run needs.
+        if not place.gpu_uuids or self._interrupts.requested:
             return
         try:
             full = self._drain(config).after(place.gpu_uuids)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,17 +13,19 @@ from typing import Any
 
 import docker_engine
 import pytest
-from acted import GOOD, NOTHING, acts, endings, kinds, left_of
+from acted import GOOD, NOTHING, acts, container_of, endings, kinds, left_of
 from acted_runs import launched, printed
 from engine_proxy import EngineProxy, Loss
+from llem_process import events_of
 
 from llem import load_study
 from llem.errors import CliExit
 from llem.execution.observer import Observer, RunEnding
 from llem.execution.plan_file import PlannedRun
-from llem.execution.start import start_study
+from llem.execution.start import resume_study, start_study
 from llem.launch.docker import DockerLauncher
 from llem.launch.docker.engine import Engine
+from llem_runner.contract.events import Event
 
 PATIENCE_S = 2
 SHORT = "phase('measure'); print('said'); complete()"
@@ -41,11 +45,16 @@ class Trouble:
     """Whether those are ended that are kept for the next call."""
 
 
+def be_patient(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    """Wait so long for an answer."""
+    launcher = partial(DockerLauncher, connect=partial(Engine.connect, seconds))
+    monkeypatch.setattr("llem.execution.where.DockerLauncher", launcher)
+
+
 @pytest.fixture
 def proxy(engine: docker_engine.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
     """In front of the engine for everybody in this process, who have little patience."""
-    impatient = partial(DockerLauncher, connect=partial(Engine.connect, PATIENCE_S))
-    monkeypatch.setattr("llem.execution.where.DockerLauncher", impatient)
+    be_patient(monkeypatch, PATIENCE_S)
     monkeypatch.chdir(tmp_path)
     proxy = EngineProxy(Path(engine.host.removeprefix("unix://")), tmp_path / "docker.sock")
     monkeypatch.setenv("DOCKER_HOST", proxy.host)
@@ -122,4 +131,35 @@ def test_claim_6_11_a_stop_and_a_kill_that_get_no_answer_end_the_run_all_the_sam
     assert kinds(end.folder) == ["stalled", "completed"]
     assert launched(end.folder)["state"]["exit_code"] == 137
     assert end.exit_code == CliExit.RUN_FAILED
+    assert left_of(client, tmp_path) == NOTHING
+
+
+class HangsThenCtrlC(Observer):
+    """The engine hangs while the first run measures, and somebody wants to end the study."""
+
+    def __init__(self, proxy: EngineProxy) -> None:
+        self._proxy = proxy
+
+    def run_event(self, run: PlannedRun, event: Event) -> None:
+        self._proxy.hang()
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_claim_6_10_ctrl_c_ends_a_study_whose_engine_hangs_and_its_container_is_removed_when_it_goes_on(
+    client: Any, actor: str, proxy: EngineProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llem.execution.follow.STOP_GRACE_S", 1.0)
+    be_patient(monkeypatch, 1)
+    act = "phase('measure'); time.sleep(600) if ORDER['attempt'] == 1 else complete()"
+    (tmp_path / "s.yaml").write_text(acts(act))
+    end = start_study(load_study(tmp_path / "s.yaml"), HangsThenCtrlC(proxy))
+    assert end.exit_code == CliExit.INTERRUPTED
+    assert events_of(end.folder)[-2:] == ["run_interrupted", "study_interrupted"]
+    # Each of them takes its time-out, up to a minute, of somebody's who waits for the end.
+    assert len(proxy.lost) <= 10, proxy.lost
+    assert container_of(client, end.folder, 1).status == "running"
+
+    proxy.hang(hanging=False)
+    be_patient(monkeypatch, PATIENCE_S)
+    assert resume_study(end.folder, Observer()).exit_code == CliExit.OK
     assert left_of(client, tmp_path) == NOTHING

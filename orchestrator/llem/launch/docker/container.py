@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.ended import Ended
-from llem.launch.docker.engine import ENDED_STATES, Engine, Json
+from llem.launch.docker.engine import CALL_S, ENDED_STATES, Engine, Json
 from llem.launch.docker.faults import ContainerGone
 from llem.launch.log_file import LOG_FILE, write_log
 from llem.launch.protocol import LaunchFailed
@@ -30,8 +30,8 @@ class Patience:
 
     run_s: float = 90.0
     """While a run is in hand."""
-    start_s: float = 60.0
-    """Where one is to begin, or is looked for."""
+    start_s: float = 2.5 * CALL_S
+    """Where one is to begin, or is looked for. Longer than a call that gets no answer: what it did is looked for."""
 
 
 def waiting_for_engine(seconds: float) -> str:

@@ -239,7 +239,9 @@ class DockerLauncher:
     def clear(self, study_uid: str) -> None:
         """Remove every container of a study."""
         self._remove_what_is_left()
-        remove_of_study(self._engine, study_uid, self._caller.uid)
+        # Whoever waits for the end of a study should not wait for one call after the other to get no answer.
+        if self._engine.answers():
+            remove_of_study(self._engine, study_uid, self._caller.uid)
 
     def kill(self) -> None:
         """Kill what runs, over a connection of its own: the other one may be in use by whoever was interrupted."""
@@ -376,7 +378,8 @@ class DockerLauncher:
             self._to_remove.append(run.container)
 
     def _remove_what_is_left(self) -> None:
-        self._to_remove = [container for container in self._to_remove if not container.remove()]
+        if self._to_remove and self._engine.answers():
+            self._to_remove = [container for container in self._to_remove if not container.remove()]
 
 
 def _is_unreachable(error: BaseException) -> bool:
