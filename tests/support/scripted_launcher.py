@@ -64,7 +64,9 @@ class ScriptedLauncher:
     def capacity(self) -> list[Place]:
         return [Place("localhost", "a GPU" if self.gpus else None, self.gpus)]
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str], parent: Path) -> dict[str, Image]:
+    def prepare(
+        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+    ) -> dict[str, Image]:
         return {}
 
     def check_readable(self, folders: Sequence[str]) -> None:
@@ -92,6 +94,9 @@ class ScriptedLauncher:
 
     def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
         return dict.fromkeys(gpu_uuids)
+
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        return None
 
     def clear(self, study_uid: str) -> None:
         """Nothing is left."""

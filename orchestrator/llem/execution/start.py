@@ -101,7 +101,7 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         options = _options(facts.docker, facts.gpus, configs.values())
         opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
         with closing(opened) as launchers:
-            _prepare(launchers, folder.root, interrupts)
+            _prepare(launchers, folder.root, interrupts, facts.study_uid)
             if begun.todo:
                 observer.notice(launchers.described(options.wants_gpus))
             inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
@@ -114,7 +114,7 @@ def _execute(
 ) -> StudyEnd:
     interrupts.on_urgent = launchers.kill
     folder, facts = begun.folder, begun.facts
-    with Journal(folder.journal) as journal, closing(GpuUse(launchers, interrupts, observer)) as gpus:
+    with Journal(folder.journal) as journal, closing(GpuUse(facts.study_uid, launchers, interrupts, observer)) as gpus:
         counts = Counts(total=len(begun.runs), completed=len(begun.done))
         manifest = Manifest(folder.manifest, facts, counts)
         session = Session(folder, facts, inputs, launchers, gpus, journal, manifest, observer, interrupts)
@@ -169,10 +169,10 @@ def _with_models(
         return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
 
 
-def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts) -> None:
+def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts, resumed: str | None = None) -> None:
     """`Launchers.prepare`; a Ctrl-C meanwhile is told as what it is."""
     with _not_interrupted(interrupts):
-        launchers.prepare(parent)
+        launchers.prepare(parent, resumed)
 
 
 @contextmanager

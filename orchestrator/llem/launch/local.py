@@ -22,6 +22,8 @@ import psutil
 import llem_runner
 from llem.ended import Ended
 from llem.errors import NotReadyError
+from llem.launch.docker.leftovers import user_by_engine
+from llem.launch.engine import engine_answers
 from llem.launch.gpu_choice import choose_gpus
 from llem.launch.gpus import Gpu, installed_gpus, list_gpus, memory_used
 from llem.launch.log_file import LOG_FILE, clean_log
@@ -72,6 +74,7 @@ class LocalLauncher:
         backends: Sequence[str],
         images: Mapping[str, str],  # noqa: ARG002
         parent: Path,  # noqa: ARG002
+        resumed: str | None = None,  # noqa: ARG002
     ) -> dict[str, Image]:
         """Check that each backend's packages are installed in this Python (without importing them)."""
         for backend in backends:
@@ -141,6 +144,10 @@ class LocalLauncher:
     def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
         """By NVML."""
         return memory_used(gpu_uuids)
+
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        """A container of a study that was not local, where an engine answers that knows."""
+        return user_by_engine(gpu_uuid, study_uid) if engine_answers() else None
 
     def clear(self, study_uid: str) -> None:
         """A runner ends with its host: there is nothing that it could leave."""

@@ -113,8 +113,10 @@ class ActorsLauncher(DockerLauncher):
             patience=patience,
         )
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str], parent: Path) -> Mapping[str, Image]:
-        return super().prepare(backends, {**images, "pytorch": ACTOR_IMAGE}, parent)
+    def prepare(
+        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+    ) -> Mapping[str, Image]:
+        return super().prepare(backends, {**images, "pytorch": ACTOR_IMAGE}, parent, resumed)
 
 
 def test_claim_6_13_an_engine_that_does_not_come_back_ends_the_study_in_order_and_it_goes_on_another_day(

@@ -169,9 +169,9 @@ class Engine:
             if "already in progress" not in failure.message:
                 raise
 
-    def containers(self, labels: Mapping[str, str]) -> Sequence[Json]:
-        """Containers in any state that carry all of these labels."""
-        wanted = [f"{name}={value}" for name, value in labels.items()]
+    def containers(self, labels: Mapping[str, str | None]) -> Sequence[Json]:
+        """Containers in any state that carry all of these labels; None for one of whatever value."""
+        wanted = [name if value is None else f"{name}={value}" for name, value in labels.items()]
         with engine_errors("The containers cannot be listed"):
             return cast(Sequence[Json], self._client.containers(all=True, filters={"label": wanted}))
 

@@ -25,7 +25,7 @@ from llem.launch.docker.folders import (
     shown_runner,
 )
 from llem.launch.docker.gpu_access import gpu_access
-from llem.launch.docker.leftovers import labels_of, remove_leftovers, remove_of_study
+from llem.launch.docker.leftovers import labels_of, other_user, remove_leftovers, remove_of_study
 from llem.launch.docker.probe import Workplace, probed, workplace
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, GpuDriver, Gpus, Shown, container_request
 from llem.launch.gpu_choice import choose_gpus
@@ -126,10 +126,12 @@ class DockerLauncher:
         names = ", ".join(dict.fromkeys(image.name for image in self._images.values()))
         return f"containers of {names} ({self._facts.name})"
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str], parent: Path) -> Mapping[str, Image]:
+    def prepare(
+        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+    ) -> Mapping[str, Image]:
         """Remove what dead hosts of ours left, find the images, look around inside each, and list the GPUs."""
         self._parent = parent
-        _ready(partial(remove_leftovers, self._engine, self._caller.uid))
+        _ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
         for backend in backends:
             name = images.get(backend) or default_image(backend)
             self._images[backend] = _ready(partial(self._image, name, self._pinned.get(backend)))
@@ -163,7 +165,7 @@ class DockerLauncher:
         exchange.allocation.write_text(allocation.model_dump_json(indent=2) + "\n")
         give_out(attempt.folder, self._owner)
         gpus = Gpus(self._driver, place.gpu_uuids) if place.gpu_uuids else None
-        request = self._request(image, (EXCHANGE,), shown, gpus, labels_of(attempt, self._caller.uid))
+        request = self._request(image, (EXCHANGE,), shown, gpus, labels_of(attempt, self._caller.uid, place.gpu_uuids))
         run = _Run(self._container(attempt), attempt.folder)
         run.record = {
             "engine": self._facts.name,
@@ -236,12 +238,18 @@ class DockerLauncher:
                 return used
         return {uuid: report.memory_used.get(uuid) for uuid in gpu_uuids}
 
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        """A container that outlived its llem, whoever's that was."""
+        return self._patiently(
+            lambda: other_user(self._engine, gpu_uuid, study_uid, self._caller.uid, self._notice),
+        )
+
     def clear(self, study_uid: str) -> None:
         """Remove every container of a study."""
         self._remove_what_is_left()
         # Whoever waits for the end of a study should not wait for one call after the other to get no answer.
         if self._engine.answers():
-            remove_of_study(self._engine, study_uid, self._caller.uid)
+            remove_of_study(self._engine, study_uid, self._caller.uid, self._notice)
 
     def kill(self) -> None:
         """Kill what runs, over a connection of its own: the other one may be in use by whoever was interrupted."""
