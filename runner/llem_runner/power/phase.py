@@ -1,7 +1,8 @@
 """The counter's rhythm: brackets of many steps together fix period and phase far better than one alone. Pure.
 
 Polls every 47 ms see a step of a 100 ms counter late by a different share each time, so that the brackets of some
-dozens of steps have only a few milliseconds in common. Used for the estimate; the bounds rely on each bracket alone.
+dozens of steps have only a few milliseconds in common. Here the most likely times, for the estimate; what is sure,
+for the bounds, is in `lock`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ class Rhythm:
 
     def nearest(self, time_s: float) -> float:
         """The moment of the rhythm that is nearest to `time_s`."""
-        return self.phase_s + round((time_s - self.phase_s) / self.period_s) * self.period_s
+        return self.phase_s + self.number(time_s) * self.period_s
+
+    def number(self, time_s: float) -> int:
+        """How many periods after `phase_s` the moment nearest to `time_s` is."""
+        return round((time_s - self.phase_s) / self.period_s)
 
 
 class StepTimes:
@@ -67,9 +72,14 @@ class StepTimes:
         return min(max(rhythm.nearest(likely_s), earliest_s), latest_s)
 
 
-def _fit_block(steps: Steps, block: int) -> Rhythm | None:
+def block_of(steps: Steps, block: int) -> tuple[int, int]:
+    """First step, and first that is beyond, of the steps that fix a block's rhythm: its own and some on either side."""
     first = max(1, block * BLOCK_STEPS - _OVERLAP_STEPS)  # entry 0 is the first poll's, no step that was seen
-    last = min(len(steps), (block + 1) * BLOCK_STEPS + _OVERLAP_STEPS)
+    return first, min(len(steps), (block + 1) * BLOCK_STEPS + _OVERLAP_STEPS)
+
+
+def _fit_block(steps: Steps, block: int) -> Rhythm | None:
+    first, last = block_of(steps, block)
     return fit_rhythm(steps.earliest_s[first:last], steps.latest_s[first:last])
 
 
