@@ -16,13 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from llem_runner.power.average import average_energy
 from llem_runner.power.boards import BoardFacts
 from llem_runner.power.counter import Counter, OutsideRecording, counter_estimate
-from llem_runner.power.integral import POWER_DRAIN_S, PowerEstimate, average_energy, chosen_power, instant_energy
+from llem_runner.power.instant import instant_energy
 from llem_runner.power.lock import LockedSteps
 from llem_runner.power.phase import StepTimes
 from llem_runner.power.series import Series
 from llem_runner.power.steps import find_breaks, find_steps, steepest_w
+from llem_runner.power.updates import PowerEstimate, chosen_power
 
 Method = Literal["counter", "power", "average_power"]
 
@@ -216,6 +218,8 @@ def total(spans: Sequence[SpanEnergy]) -> TotalEnergy | None:
 
 
 _DRAIN_STEPS = 2
+POWER_DRAIN_S = 1.5
+"""How long readings must go on after a span, so that the longest window, lag and staleness have passed."""
 
 
 def drained(series: Series, end_s: float, facts: BoardFacts) -> bool:

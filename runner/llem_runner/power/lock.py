@@ -19,10 +19,14 @@ from llem_runner.power.steps import Steps
 
 _JITTER_FLOOR_S = 0.002
 """An H100's counter steps every 100 ms with 97.8–101.0 ms between its 10th and 90th percentile."""
-_JITTER_SHOWN = 3.0
-"""Of jitter of any even spread up to 10 ms, some 60 brackets of 47 ms show a third or more in nearly all cases."""
-_MOST_JITTER = 1 / 8
+_JITTER_SHOWN = 4.0
+"""Of jitter of any even spread up to 10 ms, some 60 brackets of 47 ms show a quarter or more in nearly all cases."""
+_MOST_JITTER = 1 / 10
 """Share of the period: steps that keep a rhythm no better than this are taken one by one."""
+_WIDEST = 0.7
+"""Share of the period: a bracket wider than this may be taken for that of the step before or after."""
+_NARROW = 0.7
+"""Share of brackets that has to be narrow: a rhythm may wander where few steps tell of it."""
 _PERIOD_SPREAD = 0.01
 _ROUNDS = 40
 _PERIODS_TRIED = 9
@@ -32,7 +36,7 @@ _PERIODS_TRIED = 9
 class _Ticks:
     """The steps of a block as whole periods of its rhythm, with their brackets, counted from its first moment."""
 
-    origin_s: float
+    rhythm: Rhythm
     number: tuple[int, ...]
     earliest_s: tuple[float, ...]
     latest_s: tuple[float, ...]
@@ -49,11 +53,19 @@ class _Ticks:
 
 
 @dataclass(frozen=True)
+class _Fit:
+    """A block's ticks, the period that misses their brackets least, and the jitter that even this shows."""
+
+    ticks: _Ticks
+    period_s: float
+    shown_s: float
+
+
+@dataclass(frozen=True)
 class _Lock:
     """Where the ticks of a block may lie: for some periods, the range of the phase, jitter included."""
 
     rhythm: Rhythm
-    origin_s: float
     jitter_s: float
     phases: tuple[tuple[float, float, float], ...]  # period, lowest and highest phase
 
@@ -62,7 +74,7 @@ class _Lock:
         n = self.rhythm.number(likely_s)
         lowest_s = min(low_s + n * period_s for period_s, low_s, _ in self.phases)
         highest_s = max(high_s + n * period_s for period_s, _, high_s in self.phases)
-        return self.origin_s + lowest_s - 2 * self.jitter_s, self.origin_s + highest_s + 2 * self.jitter_s
+        return self.rhythm.phase_s + lowest_s - 2 * self.jitter_s, self.rhythm.phase_s + highest_s + 2 * self.jitter_s
 
 
 class LockedSteps:
@@ -70,6 +82,7 @@ class LockedSteps:
 
     def __init__(self, steps: Steps) -> None:
         self.steps = steps
+        self._fits: dict[int, _Fit | None] = {}
         self._locks: dict[int, _Lock | None] = {}
         self._brackets: dict[int, tuple[float, float]] = {}
 
@@ -95,10 +108,7 @@ class LockedSteps:
 
     def _narrowed(self, step: int) -> tuple[float, float]:
         earliest_s, latest_s = self.steps.earliest_s[step], self.steps.latest_s[step]
-        block = step // BLOCK_STEPS
-        if block not in self._locks:
-            self._locks[block] = _lock(self.steps, block)
-        lock = self._locks[block]
+        lock = self._lock(step // BLOCK_STEPS)
         if lock is None or step == 0:  # entry 0 is the first poll's, no step that was seen
             return earliest_s, latest_s
         period_s = lock.rhythm.period_s
@@ -109,32 +119,55 @@ class LockedSteps:
         lowest_s, highest_s = max(earliest_s, lowest_s), min(latest_s, highest_s)
         return (lowest_s, highest_s) if lowest_s <= highest_s else (earliest_s, latest_s)
 
+    def _lock(self, block: int) -> _Lock | None:
+        """The rhythm of a block with all that its brackets leave open; None where it has none."""
+        if block not in self._locks:
+            last = (len(self.steps) - 1) // BLOCK_STEPS
+            around = [self._fit(each) for each in range(max(0, block - 1), min(last, block + 1) + 1)]
+            fit = self._fit(block)
+            shown_s = max((each.shown_s for each in around if each is not None), default=0.0)
+            self._locks[block] = None if fit is None else _locked(fit, _JITTER_FLOOR_S + _JITTER_SHOWN * shown_s)
+        return self._locks[block]
 
-def _lock(steps: Steps, block: int) -> _Lock | None:
-    """The rhythm of a block with all that its brackets leave open; None where there is none."""
+    def _fit(self, block: int) -> _Fit | None:
+        if block not in self._fits:
+            self._fits[block] = _fit(self.steps, block)
+        return self._fits[block]
+
+
+def _fit(steps: Steps, block: int) -> _Fit | None:
+    """The rhythm of a block, with its brackets; None where there is none."""
     first, last = block_of(steps, block)
     earliest_s, latest_s = steps.earliest_s[first:last], steps.latest_s[first:last]
     rhythm = fit_rhythm(earliest_s, latest_s)
     if rhythm is None:
         return None
-    origin_s = rhythm.phase_s
-    narrow = [k for k in range(len(earliest_s)) if latest_s[k] - earliest_s[k] < rhythm.period_s]
-    ticks = _Ticks(
-        origin_s,
-        tuple(rhythm.number((earliest_s[k] + latest_s[k]) / 2) for k in narrow),
-        tuple(earliest_s[k] - origin_s for k in narrow),
-        tuple(latest_s[k] - origin_s for k in narrow),
-    )
-    best_s = _best_period(ticks, rhythm.period_s)
-    shown_s = max(0.0, ticks.missed_s(best_s) / 2)
-    jitter_s = _JITTER_FLOOR_S + _JITTER_SHOWN * shown_s
-    if jitter_s > _MOST_JITTER * rhythm.period_s:
+    narrow = [k for k in range(len(earliest_s)) if latest_s[k] - earliest_s[k] < _WIDEST * rhythm.period_s]
+    number = tuple(rhythm.number((earliest_s[k] + latest_s[k]) / 2) for k in narrow)
+    # Two steps in one period, or a period without a step that nobody missed, are no rhythm.
+    one_each = all(number[k + 1] - number[k] == 1 for k in range(len(narrow) - 1) if narrow[k + 1] - narrow[k] == 1)
+    if len(narrow) < _NARROW * len(earliest_s) or not one_each:
         return None
-    shortest_s = _last_allowed(ticks, best_s, rhythm.period_s * (1 - _PERIOD_SPREAD), 2 * jitter_s)
-    longest_s = _last_allowed(ticks, best_s, rhythm.period_s * (1 + _PERIOD_SPREAD), 2 * jitter_s)
-    periods_s = [shortest_s + (longest_s - shortest_s) * n / (_PERIODS_TRIED - 1) for n in range(_PERIODS_TRIED)]
-    phases = tuple((period_s, ticks.lowest_phase_s(period_s), ticks.highest_phase_s(period_s)) for period_s in periods_s)
-    return _Lock(rhythm, origin_s, jitter_s, phases)
+    ticks = _Ticks(
+        rhythm,
+        number,
+        tuple(earliest_s[k] - rhythm.phase_s for k in narrow),
+        tuple(latest_s[k] - rhythm.phase_s for k in narrow),
+    )
+    period_s = _best_period(ticks, rhythm.period_s)
+    return _Fit(ticks, period_s, max(0.0, ticks.missed_s(period_s) / 2))
+
+
+def _locked(fit: _Fit, jitter_s: float) -> _Lock | None:
+    """All phases and periods that the brackets of a fit allow; None where the steps jitter too much to be a rhythm."""
+    ticks, period_s = fit.ticks, fit.ticks.rhythm.period_s
+    if jitter_s > _MOST_JITTER * period_s:
+        return None
+    shortest_s = _last_allowed(ticks, fit.period_s, period_s * (1 - _PERIOD_SPREAD), 2 * jitter_s)
+    longest_s = _last_allowed(ticks, fit.period_s, period_s * (1 + _PERIOD_SPREAD), 2 * jitter_s)
+    tried_s = [shortest_s + (longest_s - shortest_s) * n / (_PERIODS_TRIED - 1) for n in range(_PERIODS_TRIED)]
+    phases = tuple((each_s, ticks.lowest_phase_s(each_s), ticks.highest_phase_s(each_s)) for each_s in tried_s)
+    return _Lock(ticks.rhythm, jitter_s, phases)
 
 
 def _best_period(ticks: _Ticks, near_s: float) -> float:

@@ -1,0 +1,143 @@
+"""The power readings of a series, as updates of the sensor: when each value appeared. Pure.
+
+polls      |     |     |     |     |        a value that first appears at a poll came up after the poll before it;
+reading    p0    p0    p1    p1    p1       one that stays is taken as renewed once a period of the sensor
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from llem_runner.power.boards import BoardFacts, PowerMeaning
+from llem_runner.power.series import Series, present
+
+PowerMethod = Literal["power", "average_power"]
+
+USUAL_UPDATE_S = 0.1
+"""What most boards renew their readings at; taken where too few changes tell this one's."""
+_FASTEST_UPDATE_S = 0.02
+_SLOWEST_UPDATE_S = 1.0
+_CHANGES_THAT_TELL = 8
+_WIDEST_GAP_S = 1.0
+"""Without readings for longer than this nothing is known of the power in between."""
+
+
+@dataclass(frozen=True)
+class PowerUpdates:
+    """The power readings chosen to integrate: when each was first seen, the poll before that, and watts.
+
+    `update_s` is how often the sensor renews its reading.
+    """
+
+    method: PowerMethod
+    update_s: float = USUAL_UPDATE_S
+    earliest_s: array[float] = field(default_factory=lambda: array("d"))
+    time_s: array[float] = field(default_factory=lambda: array("d"))
+    power_w: array[float] = field(default_factory=lambda: array("d"))
+
+    def highest(self, first_s: float, last_s: float) -> float:
+        """The highest reading that was held at any moment of [first_s, last_s]."""
+        first = max(0, bisect_right(self.time_s, first_s) - 1)
+        return max(self.power_w[first : bisect_right(self.time_s, last_s) + 1])
+
+    def missing(self, first_s: float, last_s: float, reach_s: float) -> str | None:
+        """Why the readings do not cover [first_s, last_s], or None if they do."""
+        times = self.time_s
+        if times[0] > first_s + reach_s:
+            return "the span begins before the first power reading"
+        if times[-1] < last_s:
+            return "the recording ends before the power readings had shown all of the span"
+        begin, end = max(0, bisect_left(times, first_s) - 1), min(len(times), bisect_right(times, last_s) + 1)
+        gap_s = max((times[k + 1] - times[k] for k in range(begin, end - 1)), default=math.inf)
+        if gap_s > _WIDEST_GAP_S:
+            return f"no power was read for {gap_s:.1f} s in or beside the span"
+        return None
+
+
+@dataclass(frozen=True)
+class PowerEstimate:
+    """Energy by power readings, with bounds."""
+
+    method: PowerMethod
+    total_j: float
+    lower_j: float
+    upper_j: float
+
+
+def chosen_power(series: Series, facts: BoardFacts) -> PowerUpdates | None:
+    """The best power readings of the series: instant before average; None if it has none."""
+    plain_is_instant = facts.power_usage is PowerMeaning.INSTANT
+    candidates: list[tuple[PowerMethod, array[float]]] = [
+        ("power", series.power_instant_w),
+        ("power" if plain_is_instant else "average_power", series.power_w),
+        ("average_power", series.power_average_w),
+    ]
+    for method, values in sorted(candidates, key=lambda candidate: candidate[0] != "power"):
+        rows = present(values)
+        if rows:
+            return _updates(method, series, values, rows)
+    return None
+
+
+def _updates(method: PowerMethod, series: Series, values: array[float], rows: list[int]) -> PowerUpdates:
+    updates = PowerUpdates(method, _update_s(series, values, rows))
+    last_poll_s = series.before_s[rows[0]] - updates.update_s
+    for row in rows:
+        time_s = (series.before_s[row] + series.after_s[row]) / 2
+        changed = not updates.power_w or values[row] != updates.power_w[-1]
+        if changed or time_s - updates.time_s[-1] >= updates.update_s:
+            updates.earliest_s.append(last_poll_s)
+            updates.time_s.append(time_s)
+            updates.power_w.append(values[row])
+        last_poll_s = series.before_s[row]
+    return updates
+
+
+def _update_s(series: Series, values: array[float], rows: list[int]) -> float:
+    """How often the sensor renews its reading: the usual time between two changes of it.
+
+    Of a steady load some renewals change nothing, which makes gaps too long, never too short: hence the lower quartile.
+    """
+    changes_s = [series.before_s[row] for last, row in itertools.pairwise(rows) if values[row] != values[last]]
+    if len(changes_s) < _CHANGES_THAT_TELL:
+        return USUAL_UPDATE_S
+    gaps_s = sorted(later - earlier for earlier, later in itertools.pairwise(changes_s))
+    return min(max(gaps_s[len(gaps_s) // 4], _FASTEST_UPDATE_S), _SLOWEST_UPDATE_S)
+
+
+Corners = Sequence[tuple[float, float]]
+"""A curve of power: (time, watt) at its corners, straight between them."""
+
+
+def area(corners: Corners, first_s: float, last_s: float) -> float:
+    """∫ of the polyline through `corners` over [first_s, last_s]; its ends are held beyond the corners."""
+    area_j = 0.0
+    padded = [(-math.inf, corners[0][1]), *corners, (math.inf, corners[-1][1])]
+    for (left_s, left_w), (right_s, right_w) in itertools.pairwise(padded):
+        from_s, to_s = max(left_s, first_s), min(right_s, last_s)
+        if to_s <= from_s:
+            continue
+        if math.isinf(left_s) or math.isinf(right_s):
+            area_j += left_w * (to_s - from_s)
+            continue
+        slope = (right_w - left_w) / (right_s - left_s)
+        middle_s = (from_s + to_s) / 2
+        area_j += (left_w + slope * (middle_s - left_s)) * (to_s - from_s)
+    return area_j
+
+
+def value(corners: Corners, time_s: float) -> float:
+    """The polyline at `time_s`; its ends are held beyond the corners."""
+    after = bisect_right(corners, time_s, key=lambda corner: corner[0])
+    if after == 0:
+        return corners[0][1]
+    if after == len(corners):
+        return corners[-1][1]
+    (left_s, left_w), (right_s, right_w) = corners[after - 1], corners[after]
+    return left_w + (right_w - left_w) * (time_s - left_s) / (right_s - left_s)
