@@ -18,15 +18,19 @@ from llem.study.settings import (
     settings_path,
 )
 from llem.study.study_keys import OutputSettings
+from llem_runner.contract import Calibration
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A study that could be run: its plan, its inputs (the models have yet to be made ready), and where results go."""
+    """A study that could be run: its plan, its inputs (the models have yet to be made ready), where results go, and
+    what is known of the gain of boards, by UUID.
+    """
 
     plan: Plan
     inputs: Inputs
     output: OutputSettings
+    calibration: Mapping[str, Calibration]
 
 
 def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[str], None]) -> Checked:
@@ -39,10 +43,12 @@ def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[
         notice(on_one_line(message))
     settings = load_settings(settings_path(environment))
     _refuse_what_is_not_built(study, plan, settings, environment)
-    if settings.calibration:
-        notice("calibration in the user settings is not available yet: energies are as the sensors give them.")
     inputs = check_inputs(plan.experiments.values(), study.base_folder)
-    return Checked(plan, inputs, effective_output(study, settings))
+    calibration = {
+        uuid: Calibration(factor=known.factor, uncertainty_percent=known.uncertainty_percent, source=known.source)
+        for uuid, known in settings.calibration.items()
+    }
+    return Checked(plan, inputs, effective_output(study, settings), calibration)
 
 
 def _refuse_what_is_not_built(study: Study, plan: Plan, settings: UserSettings, environment: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from llem.errors import NotReadyError
+from llem_runner.contract import Calibration
 from llem_runner.contract.strict import Record
 
 
@@ -30,6 +31,8 @@ class StudyFacts(Record):
     save_timeline: bool
     prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
+    calibration: dict[str, Calibration] = Field(default_factory=dict)
+    """By the UUID of a board, from the user's settings when the study began: one for all its runs."""
     skipped: tuple[dict[str, Any], ...] = ()
     warnings: tuple[dict[str, str], ...] = ()
 
