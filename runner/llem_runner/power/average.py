@@ -20,7 +20,8 @@ _NOISE = 0.005
 """Share by which readings of a steady load differ."""
 _POLL_S = 0.05
 """A value is found by a poll, so much later at most than it appeared; slower polls show it by their own distance."""
-_WIDEST_GAP_S = 1.0
+_WIDEST_GAP_S = AVERAGE_WINDOW_MS.high / 1000
+"""Averages that are farther apart than their window leave time that none of them holds."""
 _MISSED_UPDATES = 2.5
 """A value that stays for less than so many updates was not renewed, though others were: a changing average never
 stays the same."""
@@ -35,7 +36,7 @@ def average_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: B
     window_ms, lag = AVERAGE_WINDOW_MS, facts.power_lag_ms
     longest_s = window_ms.high / 1000
     stale_s = lag.high / 1000 + updates.update_s + _POLL_S
-    missing = updates.missing(start_s, end_s + longest_s + stale_s, _WIDEST_GAP_S)
+    missing = updates.missing(start_s, end_s + longest_s + stale_s, reach_s=longest_s, widest_gap_s=_WIDEST_GAP_S)
     if missing:
         return missing
     near = slice(

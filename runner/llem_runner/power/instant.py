@@ -32,6 +32,7 @@ _BEAT_DEPTH = 0.1
 """A load that beats against the sensor swings, in the readings, again and again: so often, so deep (share of the
 highest), within so much time around the span. A load that starts and ends swings twice."""
 _LAGS_TRIED = 6
+_WIDEST_GAP_S = 2.0
 
 
 def instant_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: BoardFacts) -> PowerEstimate | str:
@@ -45,7 +46,7 @@ def instant_energy(updates: PowerUpdates, start_s: float, end_s: float, facts: B
     """
     window, lag = facts.instant_window_ms, facts.power_lag_ms
     reach_s = (lag.high + window.high) / 1000 + updates.update_s
-    missing = updates.missing(start_s, end_s + lag.high / 1000, reach_s)
+    missing = updates.missing(start_s, end_s + lag.high / 1000, reach_s=reach_s, widest_gap_s=_WIDEST_GAP_S)
     if missing:
         return missing
     near = slice(

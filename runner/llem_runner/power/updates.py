@@ -19,24 +19,21 @@ from llem_runner.power.series import Series, present
 
 PowerMethod = Literal["power", "average_power"]
 
-USUAL_UPDATE_S = 0.1
-"""What most boards renew their readings at; taken where too few changes tell this one's."""
 _FASTEST_UPDATE_S = 0.02
 _SLOWEST_UPDATE_S = 1.0
 _CHANGES_THAT_TELL = 8
-_WIDEST_GAP_S = 1.0
-"""Without readings for longer than this nothing is known of the power in between."""
 
 
 @dataclass(frozen=True)
 class PowerUpdates:
     """The power readings chosen to integrate: when each was first seen, the poll before that, and watts.
 
-    `update_s` is how often the sensor renews its reading.
+    `update_s` is how often the sensor renews its reading, `until_s` when it was polled for the last time.
     """
 
     method: PowerMethod
-    update_s: float = USUAL_UPDATE_S
+    update_s: float
+    until_s: float
     earliest_s: array[float] = field(default_factory=lambda: array("d"))
     time_s: array[float] = field(default_factory=lambda: array("d"))
     power_w: array[float] = field(default_factory=lambda: array("d"))
@@ -46,16 +43,20 @@ class PowerUpdates:
         first = max(0, bisect_right(self.time_s, first_s) - 1)
         return max(self.power_w[first : bisect_right(self.time_s, last_s) + 1])
 
-    def missing(self, first_s: float, last_s: float, reach_s: float) -> str | None:
-        """Why the readings do not cover [first_s, last_s], or None if they do."""
+    def missing(self, first_s: float, last_s: float, *, reach_s: float, widest_gap_s: float) -> str | None:
+        """Why the readings do not cover [first_s, last_s], or None if they do.
+
+        They may begin `reach_s` after it does. Without a reading for longer than `widest_gap_s` nothing is known of the
+        power in between.
+        """
         times = self.time_s
         if times[0] > first_s + reach_s:
             return "the span begins before the first power reading"
-        if times[-1] < last_s:
+        if self.until_s < last_s:
             return "the recording ends before the power readings had shown all of the span"
         begin, end = max(0, bisect_left(times, first_s) - 1), min(len(times), bisect_right(times, last_s) + 1)
         gap_s = max((times[k + 1] - times[k] for k in range(begin, end - 1)), default=math.inf)
-        if gap_s > _WIDEST_GAP_S:
+        if gap_s > widest_gap_s:
             return f"no power was read for {gap_s:.1f} s in or beside the span"
         return None
 
@@ -81,12 +82,15 @@ def chosen_power(series: Series, facts: BoardFacts) -> PowerUpdates | None:
     for method, values in sorted(candidates, key=lambda candidate: candidate[0] != "power"):
         rows = present(values)
         if rows:
-            return _updates(method, series, values, rows)
+            return _updates(method, series, values, rows, facts)
     return None
 
 
-def _updates(method: PowerMethod, series: Series, values: array[float], rows: list[int]) -> PowerUpdates:
-    updates = PowerUpdates(method, _update_s(series, values, rows))
+def _updates(
+    method: PowerMethod, series: Series, values: array[float], rows: list[int], facts: BoardFacts
+) -> PowerUpdates:
+    update_s = _update_s(series, values, rows, facts.power_update_ms / 1000)
+    updates = PowerUpdates(method, update_s, series.after_s[rows[-1]])
     last_poll_s = series.before_s[rows[0]] - updates.update_s
     for row in rows:
         time_s = (series.before_s[row] + series.after_s[row]) / 2
@@ -99,16 +103,21 @@ def _updates(method: PowerMethod, series: Series, values: array[float], rows: li
     return updates
 
 
-def _update_s(series: Series, values: array[float], rows: list[int]) -> float:
-    """How often the sensor renews its reading: the usual time between two changes of it.
+def _update_s(series: Series, values: array[float], rows: list[int], usual_s: float) -> float:
+    """How often a new reading can be had: the usual time between two changes of it, and no less than between polls.
 
     Of a steady load some renewals change nothing, which makes gaps too long, never too short: hence the lower quartile.
+    Where too few changes tell, the board's family does.
     """
+    polled_s = sorted(series.before_s[row] - series.before_s[last] for last, row in itertools.pairwise(rows))
     changes_s = [series.before_s[row] for last, row in itertools.pairwise(rows) if values[row] != values[last]]
     if len(changes_s) < _CHANGES_THAT_TELL:
-        return USUAL_UPDATE_S
-    gaps_s = sorted(later - earlier for earlier, later in itertools.pairwise(changes_s))
-    return min(max(gaps_s[len(gaps_s) // 4], _FASTEST_UPDATE_S), _SLOWEST_UPDATE_S)
+        renewed_s = usual_s
+    else:
+        gaps_s = sorted(later - earlier for earlier, later in itertools.pairwise(changes_s))
+        renewed_s = gaps_s[len(gaps_s) // 4]
+    seen_s = max(renewed_s, polled_s[len(polled_s) // 2] if polled_s else 0.0)
+    return min(max(seen_s, _FASTEST_UPDATE_S), _SLOWEST_UPDATE_S)
 
 
 Corners = Sequence[tuple[float, float]]
