@@ -7,8 +7,9 @@ for the bounds, is in `lock`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llem_runner.power.steps import Steps
 
@@ -20,6 +21,7 @@ _FEWEST_STEPS = 8
 _COARSE_CANDIDATES = 80
 _COARSE_SPREAD = 0.06
 _FINE_ROUNDS = 30
+_ANOTHER_PERIOD = 0.02
 _COST_OF_LEAVING_OUT_S = 0.002
 
 
@@ -28,13 +30,14 @@ class Rhythm:
     """Steps come at `phase_s` + n × `period_s`.
 
     `misfit_s` is by how much some bracket is missed (jitter); `left_out` is how many moments had no step to them, or
-    more than one.
+    more than one. `rival_s` is the strain of the best that has another period.
     """
 
     period_s: float
     phase_s: float
     misfit_s: float
     left_out: int
+    rival_s: float = math.inf
 
     @property
     def strain_s(self) -> float:
@@ -95,7 +98,8 @@ def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm
     ]
     fits = [_fit_phase(earliest_s, latest_s, candidate_s) for candidate_s in candidates]
     best = min(fits, key=lambda fit: fit.strain_s)
-    rhythm = _refine(earliest_s, latest_s, best)
+    others = (fit.strain_s for fit in fits if abs(fit.period_s / best.period_s - 1) > _ANOTHER_PERIOD)
+    rhythm = replace(_refine(earliest_s, latest_s, best), rival_s=min(others, default=math.inf))
     # A misfit of a quarter period is no rhythm: the steps are irregular, or several hide in one bracket.
     return rhythm if rhythm.misfit_s < rhythm.period_s / 4 else None
 

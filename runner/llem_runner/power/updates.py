@@ -1,7 +1,7 @@
 """The power readings of a series, as updates of the sensor: when each value appeared. Pure.
 
 polls      |     |     |     |     |        a value that first appears at a poll came up after the poll before it;
-reading    p0    p0    p1    p1    p1       one that stays is taken as renewed once a period of the sensor
+reading    p0    p0    p1    p1    p1       one that stays is taken as renewed in step with the change that ends it
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _CHANGES_THAT_TELL = 8
 class PowerUpdates:
     """The power readings chosen to integrate: when each was first seen, the poll before that, and watts.
 
-    `update_s` is how often the sensor renews its reading, `until_s` when it was polled for the last time.
+    `update_s` is how often the sensor renews its reading; at `poll_s` it was read.
     """
 
     method: PowerMethod
     update_s: float
-    until_s: float
     earliest_s: array[float] = field(default_factory=lambda: array("d"))
     time_s: array[float] = field(default_factory=lambda: array("d"))
     power_w: array[float] = field(default_factory=lambda: array("d"))
+    poll_s: array[float] = field(default_factory=lambda: array("d"))
 
     def highest(self, first_s: float, last_s: float) -> float:
         """The highest reading that was held at any moment of [first_s, last_s]."""
@@ -49,10 +49,10 @@ class PowerUpdates:
         They may begin `reach_s` after it does. Without a reading for longer than `widest_gap_s` nothing is known of the
         power in between.
         """
-        times = self.time_s
+        times = self.poll_s
         if times[0] > first_s + reach_s:
             return "the span begins before the first power reading"
-        if self.until_s < last_s:
+        if times[-1] < last_s:
             return "the recording ends before the power readings had shown all of the span"
         begin, end = max(0, bisect_left(times, first_s) - 1), min(len(times), bisect_right(times, last_s) + 1)
         gap_s = max((times[k + 1] - times[k] for k in range(begin, end - 1)), default=math.inf)
@@ -90,17 +90,32 @@ def _updates(
     method: PowerMethod, series: Series, values: array[float], rows: list[int], facts: BoardFacts
 ) -> PowerUpdates:
     update_s = _update_s(series, values, rows, facts.power_update_ms / 1000)
-    updates = PowerUpdates(method, update_s, series.after_s[rows[-1]])
-    last_poll_s = series.before_s[rows[0]] - updates.update_s
+    updates = PowerUpdates(method, update_s)
+    last_poll_s, held_w = series.before_s[rows[0]] - update_s, math.nan
     for row in rows:
         time_s = (series.before_s[row] + series.after_s[row]) / 2
-        changed = not updates.power_w or values[row] != updates.power_w[-1]
-        if changed or time_s - updates.time_s[-1] >= updates.update_s:
+        updates.poll_s.append(time_s)
+        if values[row] != held_w:
+            held_w = values[row]
+            _renew(updates, time_s)
             updates.earliest_s.append(last_poll_s)
             updates.time_s.append(time_s)
-            updates.power_w.append(values[row])
+            updates.power_w.append(held_w)
         last_poll_s = series.before_s[row]
+    _renew(updates, updates.poll_s[-1])
     return updates
+
+
+def _renew(updates: PowerUpdates, until_s: float) -> None:
+    """Renewals that changed nothing: whole periods before the one at `until_s`, which did (or before the end)."""
+    if not updates.time_s:
+        return
+    first_s, held_w = updates.time_s[-1], updates.power_w[-1]
+    for periods in range(int((until_s - first_s) / updates.update_s - 0.5), 0, -1):
+        time_s = until_s - periods * updates.update_s
+        updates.earliest_s.append(time_s)
+        updates.time_s.append(time_s)
+        updates.power_w.append(held_w)
 
 
 def _update_s(series: Series, values: array[float], rows: list[int], usual_s: float) -> float:
