@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llem_runner.power.phase import BLOCK_STEPS, Rhythm, block_of, fit_rhythm
+from llem_runner.power.phase import BLOCK_STEPS, Rhythm, Rhythms, block_of
 from llem_runner.power.steps import Steps
 
 _JITTER_FLOOR_S = 0.003
@@ -98,8 +98,9 @@ class _Lock:
 class LockedSteps:
     """The brackets of steps, each narrowed when it is first asked for."""
 
-    def __init__(self, steps: Steps) -> None:
-        self.steps = steps
+    def __init__(self, rhythms: Rhythms) -> None:
+        self.steps = rhythms.steps
+        self._rhythms = rhythms
         self._fits: dict[int, _Fit | None] = {}
         self._locks: dict[int, _Lock | None] = {}
         self._brackets: dict[int, tuple[float, float]] = {}
@@ -146,17 +147,17 @@ class LockedSteps:
 
     def _fit(self, block: int) -> _Fit | None:
         if block not in self._fits:
-            self._fits[block] = _fit(self.steps, block)
+            rhythm = self._rhythms.of(block)
+            self._fits[block] = _fit(self.steps, block, rhythm) if rhythm is not None else None
         return self._fits[block]
 
 
-def _fit(steps: Steps, block: int) -> _Fit | None:
-    """The rhythm of a block, with its brackets; None where there is none."""
+def _fit(steps: Steps, block: int, rhythm: Rhythm) -> _Fit | None:
+    """The rhythm of a block, with its brackets; None where another one may as well be it, or they contradict it."""
+    if rhythm.rival_s < rhythm.strain_s + _CLEARLY_S:
+        return None
     first, last = block_of(steps, block)
     earliest_s, latest_s = steps.earliest_s[first:last], steps.latest_s[first:last]
-    rhythm = fit_rhythm(earliest_s, latest_s)
-    if rhythm is None or rhythm.rival_s < rhythm.strain_s + _CLEARLY_S:
-        return None
     narrow = [k for k in range(len(earliest_s)) if latest_s[k] - earliest_s[k] < _WIDEST * rhythm.period_s]
     number = tuple(rhythm.number((earliest_s[k] + latest_s[k]) / 2) for k in narrow)
     # Two steps in one period, or a period without a step that nobody missed, are no rhythm.

@@ -53,26 +53,19 @@ class Rhythm:
         return round((time_s - self.phase_s) / self.period_s)
 
 
-class StepTimes:
-    """The most likely time of each step, worked out in blocks when first asked for."""
+class Rhythms:
+    """The rhythm of each block of steps, worked out when first asked for."""
 
     def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self._rhythms: dict[int, Rhythm | None] = {}
+        self.steps = steps
+        self._fits: dict[int, Rhythm | None] = {}
 
-    def at(self, step: int) -> float:
-        """The most likely time of `step`, always inside its bracket."""
-        earliest_s, latest_s = self._steps.earliest_s[step], self._steps.latest_s[step]
-        block = step // BLOCK_STEPS
-        if block not in self._rhythms:
-            self._rhythms[block] = _fit_block(self._steps, block)
-        rhythm = self._rhythms[block]
-        # A bracket longer than a period (a drop-out) holds several steps; what the poll saw is the last of them.
-        period_s = rhythm.period_s if rhythm else TYPICAL_STEP_S
-        likely_s = max((earliest_s + latest_s) / 2, latest_s - period_s / 2)
-        if rhythm is None:
-            return likely_s
-        return min(max(rhythm.nearest(likely_s), earliest_s), latest_s)
+    def of(self, block: int) -> Rhythm | None:
+        """The rhythm of a block; None where there is none."""
+        if block not in self._fits:
+            first, last = block_of(self.steps, block)
+            self._fits[block] = fit_rhythm(self.steps.earliest_s[first:last], self.steps.latest_s[first:last])
+        return self._fits[block]
 
 
 def block_of(steps: Steps, block: int) -> tuple[int, int]:
@@ -81,9 +74,23 @@ def block_of(steps: Steps, block: int) -> tuple[int, int]:
     return first, min(len(steps), (block + 1) * BLOCK_STEPS + _OVERLAP_STEPS)
 
 
-def _fit_block(steps: Steps, block: int) -> Rhythm | None:
-    first, last = block_of(steps, block)
-    return fit_rhythm(steps.earliest_s[first:last], steps.latest_s[first:last])
+class StepTimes:
+    """The most likely time of each step."""
+
+    def __init__(self, rhythms: Rhythms) -> None:
+        self._rhythms = rhythms
+
+    def at(self, step: int) -> float:
+        """The most likely time of `step`, always inside its bracket."""
+        steps = self._rhythms.steps
+        earliest_s, latest_s = steps.earliest_s[step], steps.latest_s[step]
+        rhythm = self._rhythms.of(step // BLOCK_STEPS)
+        # A bracket longer than a period (a drop-out) holds several steps; what the poll saw is the last of them.
+        period_s = rhythm.period_s if rhythm else TYPICAL_STEP_S
+        likely_s = max((earliest_s + latest_s) / 2, latest_s - period_s / 2)
+        if rhythm is None:
+            return likely_s
+        return min(max(rhythm.nearest(likely_s), earliest_s), latest_s)
 
 
 def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm | None:

@@ -13,6 +13,7 @@ from llem_runner.power.boards import board_facts
 from llem_runner.power.counter import LAG_WANDER_S
 from llem_runner.power.estimate import Estimator
 from llem_runner.power.lock import LockedSteps
+from llem_runner.power.phase import Rhythms
 from llem_runner.power.steps import Steps
 
 H100, A100 = board_facts("NVIDIA H100 80GB HBM3"), board_facts("NVIDIA A100-SXM4-80GB")
@@ -59,7 +60,7 @@ def test_claim_7_4_brackets_of_47_ms_become_a_few_milliseconds_and_still_hold_th
     rng = random.Random(seed)
     step_s = rhythm(period_s, jitter_s, rng)
     steps = recorded(step_s, polls(0.047, 290 * period_s, rng))
-    locked = LockedSteps(steps)
+    locked = LockedSteps(Rhythms(steps))
     widths = []
     for step in range(1, len(steps)):
         earliest_s, latest_s = locked.bracket(step)
@@ -87,7 +88,7 @@ def test_claim_7_4_jitter_drift_and_drop_outs_leave_every_step_in_its_bracket(ki
             }[kind]
             step_s.append(0.03 + n * 0.09998 + late_s)
         steps = recorded(sorted(step_s), polls(0.047, 29.0, rng, drop_out))
-        locked = LockedSteps(steps)
+        locked = LockedSteps(Rhythms(steps))
         for step in range(1, len(steps)):
             earliest_s, latest_s = locked.bracket(step)
             truth_s = true_time(step_s, steps.earliest_s[step], steps.latest_s[step])
@@ -101,7 +102,7 @@ def test_claim_7_4_steps_without_a_rhythm_keep_the_brackets_of_their_polls() -> 
     rng = random.Random(1)
     step_s = sorted(rng.uniform(0, 30) for _ in range(300))
     steps = recorded(step_s, polls(0.047, 29.0, rng))
-    locked = LockedSteps(steps)
+    locked = LockedSteps(Rhythms(steps))
     assert [locked.bracket(step) for step in range(len(steps))] == list(
         zip(steps.earliest_s, steps.latest_s, strict=True)
     )
