@@ -10,6 +10,7 @@ from llem_runner import unmeasured
 from llem_runner.backends.protocol import BackendFacts, PeakMemory, RequestOutput
 from llem_runner.contract import ExchangeFolder, ExperimentResult, RunOrder
 from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
+from llem_runner.contract.events import PhaseName
 from llem_runner.contract.exchange import Sample
 from llem_runner.contract.result import (
     Check,
@@ -110,7 +111,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
     """The result, and `out/samples.jsonl` beside it. Raises GpuLost where the counter broke within the window."""
     order, marks, facts = measured.order, measured.marks, measured.facts
     config = order.experiment
-    report = EnergyReport(recording, events.warning)
+    report = EnergyReport(recording, events.warning, order.calibration)
     tokens = _tokens(measured)
     energy = report.window(
         measured.window,
@@ -217,24 +218,33 @@ def _window(measured: Measured) -> Window:
 
 
 def _pass(one: MeasuredPass, marks: Marks, report: EnergyReport) -> Pass:
+    joules = report.joules(one.span, "pass")
     return Pass(
         start_unix_s=marks.unix(one.span.start_s),
         end_unix_s=marks.unix(one.span.end_s),
-        energy_j=report.span_j(one.span, "pass"),
+        energy_j=joules.total_j,
+        lower_j=joules.lower_j,
+        upper_j=joules.upper_j,
+        devices=joules.devices,
         output_tokens=one.output_tokens,
     )
 
 
 def _phases(marks: Marks, report: EnergyReport) -> tuple[Phase, ...]:
-    return tuple(
-        Phase(
-            name=name,
-            start_unix_s=marks.unix(span.start_s),
-            end_unix_s=marks.unix(span.end_s),
-            # The drain's is refused: it ends with the recording, and nothing after it could bound its energy.
-            energy_j=report.span_j(span, "drain" if name == "drain" else "phase"),
-        )
-        for name, span in marks.phases.items()
+    return tuple(_phase(name, span, marks, report) for name, span in marks.phases.items())
+
+
+def _phase(name: PhaseName, span: Span, marks: Marks, report: EnergyReport) -> Phase:
+    # The drain's is refused: it ends with the recording, and nothing after it could bound its energy.
+    joules = report.joules(span, "drain" if name == "drain" else "phase")
+    return Phase(
+        name=name,
+        start_unix_s=marks.unix(span.start_s),
+        end_unix_s=marks.unix(span.end_s),
+        energy_j=joules.total_j,
+        lower_j=joules.lower_j,
+        upper_j=joules.upper_j,
+        devices=joules.devices,
     )
 
 

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from llem_runner.contract.result import DeviceEnergy, Energy, RecorderStats, Thermal
+from llem_runner.contract import Calibration
+from llem_runner.contract.result import DeviceEnergy, DeviceJoules, Energy, RecorderStats, Thermal
 from llem_runner.marks import Span
 from llem_runner.meter import Recording
 from llem_runner.metrics.thermal import thermal, within
 from llem_runner.power.boards import board_facts
-from llem_runner.power.estimate import SYSTEMATIC_PERCENT, Estimator, SpanEnergy, total
+from llem_runner.power.estimate import Estimator, SpanEnergy, total
+from llem_runner.power.gain import UNCALIBRATED, Gain
 from llem_runner.power.outcomes import GpuLost
 from llem_runner.power.series import Series
 
 
-class EnergyReport:
-    """What a recording says of any span of the run. `warn(code, message)` takes what could not be known."""
+@dataclass(frozen=True)
+class Joules:
+    """Energy of a span over all devices, with bounds, and of each; None where it cannot be known."""
 
-    def __init__(self, recording: Recording, warn: Callable[[str, str], None]) -> None:
+    total_j: float | None = None
+    lower_j: float | None = None
+    upper_j: float | None = None
+    devices: tuple[DeviceJoules, ...] = ()
+
+
+class EnergyReport:
+    """What a recording says of any span of the run. `warn(code, message)` takes what could not be known.
+
+    `calibration`, by UUID, is applied to every energy and power that is given out.
+    """
+
+    def __init__(
+        self, recording: Recording, warn: Callable[[str, str], None], calibration: Mapping[str, Calibration]
+    ) -> None:
         self._timeline = recording.timeline
         devices = recording.timeline.devices if recording.timeline else {}
         # Nothing was read of boards without a recording.
@@ -29,9 +47,12 @@ class EnergyReport:
         self._estimators = {
             uuid: Estimator(series, board_facts(board.name)) for uuid, (board, series) in self._read.items()
         }
+        self._gains = {
+            uuid: Gain(known.factor, known.uncertainty_percent, known.source) for uuid, known in calibration.items()
+        }
 
-    def span_j(self, span: Span, what: str) -> float | None:
-        """Energy of a span over all devices; None where it cannot be known, with one warning for all spans of a kind.
+    def joules(self, span: Span, what: str) -> Joules:
+        """Energy of a span; what cannot be known is None, with one warning for all spans of a kind.
 
         `what` names the kind ("pass"): the warning is `<what>_energy_unknown`.
         """
@@ -40,7 +61,15 @@ class EnergyReport:
         if summed is None and self._timeline is not None and what not in self._told:
             self._told.add(what)
             self._warn(f"{what}_energy_unknown", f"The energy of a {what} cannot be known: {self._why_not(spans)}.")
-        return summed.total_j if summed else None
+        return Joules(
+            summed.total_j if summed else None,
+            summed.lower_j if summed else None,
+            summed.upper_j if summed else None,
+            tuple(
+                DeviceJoules(uuid=found.device, energy_j=found.total_j, lower_j=found.lower_j, upper_j=found.upper_j)
+                for found in spans
+            ),
+        )
 
     def window(
         self,
@@ -66,7 +95,11 @@ class EnergyReport:
         lost = next((found for found in spans if found.gpu_lost), None)
         if lost is not None:
             raise GpuLost(f"GPU {lost.device}: {lost.refusal}")
-        idle_w, resident_w = self._mean_w(idle, "idle"), self._mean_w(resident, "resident")
+        at_rest = {"idle": self._mean_w(idle, "idle"), "resident": self._mean_w(resident, "resident")}
+        idle_w, resident_w = (_sum(powers_w) for powers_w in at_rest.values())
+        devices = tuple(
+            self._device(found, *powers_w) for found, *powers_w in zip(spans, *at_rest.values(), strict=True)
+        )
         summed = total(spans)
         if summed is None:
             self._warn("energy_refused", f"GPU energy of the window cannot be known: {self._why_not(spans)}.")
@@ -74,7 +107,7 @@ class EnergyReport:
                 source="nvml",
                 idle_power_w=idle_w,
                 resident_power_w=resident_w,
-                devices=tuple(self._device(found) for found in spans),
+                devices=devices,
             )
         return Energy(
             source="nvml",
@@ -82,7 +115,7 @@ class EnergyReport:
             total_j=summed.total_j,
             lower_j=summed.lower_j,
             upper_j=summed.upper_j,
-            systematic_percent=SYSTEMATIC_PERCENT,
+            systematic_percent=self._systematic_percent(spans),
             lag_ms=summed.lag_ms,
             cross_check_j=summed.cross_check_j,
             idle_power_w=idle_w,
@@ -92,7 +125,7 @@ class EnergyReport:
             per_output_token_j=summed.total_j / output_tokens if output_tokens else None,
             per_total_token_j=summed.total_j / all_tokens if all_tokens else None,
             per_request_j=summed.total_j / requests if requests else None,
-            devices=tuple(self._device(found) for found in spans),
+            devices=devices,
         )
 
     def recorder(self, until_s: float) -> RecorderStats | None:
@@ -124,25 +157,36 @@ class EnergyReport:
         return [
             SpanEnergy(uuid, span.start_s, span.end_s, refusal=board.energy_refusal)
             if board.energy_refusal
-            else self._estimators[uuid].energy(span.start_s, span.end_s)
+            else self._gain(uuid).applied(self._estimators[uuid].energy(span.start_s, span.end_s))
             for uuid, (board, _) in self._read.items()
         ]
+
+    def _gain(self, uuid: str) -> Gain:
+        return self._gains.get(uuid, UNCALIBRATED)
+
+    def _systematic_percent(self, spans: Sequence[SpanEnergy]) -> float:
+        """Of all devices together: the gains may all be wrong in one direction."""
+        parts = [(found.total_j or 0.0, self._gain(found.device).uncertainty_percent) for found in spans]
+        total_j = sum(part_j for part_j, _ in parts)
+        if not total_j:
+            return max(percent for _, percent in parts)
+        return sum(part_j * percent for part_j, percent in parts) / total_j
 
     def _why_not(self, spans: list[SpanEnergy]) -> str:
         return next((found.refusal for found in spans if found.refusal), "no board was read")
 
-    def _mean_w(self, span: Span | None, what: str) -> float | None:
-        """Mean power over a span at rest; None with a warning where nobody waited, or the readings do not tell."""
+    def _mean_w(self, span: Span | None, what: str) -> list[float | None]:
+        """Mean power of each device over a span at rest; a warning where nobody waited, or readings do not tell."""
         spans = self._spans(span) if span else []
-        summed = total(spans)
-        if span and summed:
-            return summed.total_j / span.duration_s
+        if span and total(spans):
+            return [found.mean_power_w for found in spans]
         why = self._why_not(spans) if span else "the run did not wait for it (baseline.enabled is false)"
         self._warn(f"{what}_power_not_measured", f"The {what} power is not known: {why}.")
-        return None
+        return [found.mean_power_w for found in spans] if spans else [None] * len(self._read)
 
-    def _device(self, found: SpanEnergy) -> DeviceEnergy:
+    def _device(self, found: SpanEnergy, idle_w: float | None, resident_w: float | None) -> DeviceEnergy:
         board, _ = self._read[found.device]
+        gain = self._gains.get(found.device)
         return DeviceEnergy(
             uuid=board.uuid,
             index=board.index,
@@ -152,9 +196,20 @@ class EnergyReport:
             upper_j=found.upper_j,
             mean_power_w=found.mean_power_w,
             peak_power_w=found.peak_power_w,
+            idle_power_w=idle_w,
+            resident_power_w=resident_w,
+            systematic_percent=self._gain(found.device).uncertainty_percent if found.refusal is None else None,
+            gain_factor=gain.factor if gain else None,
+            gain_source=gain.source if gain else None,
             power_limit_w=board.power_limit_w,
             counter_steps=found.counter_steps if found.method == "counter" else None,
         )
+
+
+def _sum(powers_w: Sequence[float | None]) -> float | None:
+    """All of them together; None where one is not known, or there are none."""
+    known_w = [power_w for power_w in powers_w if power_w is not None]
+    return sum(known_w) if known_w and len(known_w) == len(powers_w) else None
 
 
 def _above(total_j: float, floor_w: float | None, span: Span) -> float | None:

@@ -22,6 +22,7 @@ _COMMANDS = {
     "run": "Run a study, go on with one (--resume), or run a single experiment (--model).",
     "plan": "Show what a study expands to, without running it.",
     "schema": "Print the JSON Schema of the study file, for editors.",
+    "energy": "Estimate the energy of spans of a recorded power timeline, with bounds.",
     "results": "Show the results of a study folder.",
 }
 

@@ -36,7 +36,7 @@ def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) ->
     attempt = _attempt(session, run, number, folder)
     try:
         prompts = session.inputs.prompts[prompts_key(run.experiment)]
-        write_order(folder, run, number, attempt.nonce, prompts)
+        write_order(folder, run, number, attempt.nonce, prompts, session.facts.calibration)
     except OSError as error:
         session.journal.append("run_started", run_id=run.run_id, attempt=number, handle=attempt.handle)
         return _failed(run, FailureKind.DISK, _unwritten(folder, error))

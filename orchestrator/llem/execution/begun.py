@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from llem.errors import NotReadyError
+from llem.execution.check import Checked
 from llem.execution.facts import StudyFacts, facts_of
 from llem.execution.folder import StudyFolder
 from llem.execution.journal import Journal, read_journal
@@ -15,7 +16,7 @@ from llem.execution.plan_file import PlannedRun, plan_hash, planned_runs, read_p
 from llem.execution.preflight import Inputs
 from llem.execution.where import BackendWhere
 from llem.results.read import is_completed
-from llem.study import Plan, Study
+from llem.study import Study
 from llem.version import __version__
 from llem_runner.contract.exchange import RESULT_FILE
 
@@ -42,13 +43,13 @@ class Begun:
 def begin(
     folder: StudyFolder,
     study: Study,
-    plan: Plan,
+    checked: Checked,
     inputs: Inputs,
     where: Mapping[str, BackendWhere],
-    save_timeline: bool,
     started_unix_s: float,
 ) -> Begun:
     """Write what the study goes on from: its file, its plan, and the first line of its journal."""
+    plan = checked.plan
     runs = list(planned_runs(plan))
     try:
         folder.study.write_text(study.text, encoding="utf-8")
@@ -70,11 +71,12 @@ def begin(
         stall_seconds=settings.stall_seconds,
         max_consecutive_failures=settings.max_consecutive_failures,
         wall_clock_limit_hours=settings.wall_clock_limit_hours,
-        save_timeline=save_timeline,
+        save_timeline=checked.output.save_timeline,
         where=dict(where),
         docker=study.docker,
         gpus=settings.gpus,
         prompts=inputs.prompt_hashes(),
+        calibration=dict(checked.calibration),
         skipped=tuple(skipped.to_json() for skipped in plan.skipped),
         warnings=tuple({"code": "plan", "message": message} for message in plan.warnings),
     )

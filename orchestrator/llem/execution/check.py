@@ -11,16 +11,20 @@ from llem.printable import on_one_line
 from llem.study import Plan, Study, make_plan, unavailable
 from llem.study.settings import BackendPlace, effective_output, effective_places, load_settings, settings_path
 from llem.study.study_keys import OutputSettings
+from llem_runner.contract import Calibration
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A study that could be run: its plan, its inputs (the models have yet to be made ready), and where results go."""
+    """A study that could be run: its plan, its inputs (the models have yet to be made ready), where results go, and
+    what is known of the gain of boards, by UUID.
+    """
 
     plan: Plan
     inputs: Inputs
     output: OutputSettings
     places: Mapping[str, BackendPlace]
+    calibration: Mapping[str, Calibration]
 
 
 def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[str], None]) -> Checked:
@@ -34,10 +38,12 @@ def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[
     settings = load_settings(settings_path(environment))
     places = effective_places(study, settings, environment)
     _refuse_what_is_not_built(study, plan, places)
-    if settings.calibration:
-        notice("calibration in the user settings is not available yet: energies are as the sensors give them.")
     inputs = check_inputs(plan.experiments.values(), study.base_folder)
-    return Checked(plan, inputs, effective_output(study, settings), places)
+    calibration = {
+        uuid: Calibration(factor=known.factor, uncertainty_percent=known.uncertainty_percent, source=known.source)
+        for uuid, known in settings.calibration.items()
+    }
+    return Checked(plan, inputs, effective_output(study, settings), places, calibration)
 
 
 def _refuse_what_is_not_built(study: Study, plan: Plan, places: Mapping[str, BackendPlace]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from llem.execution.plan_file import PlannedRun
-from llem_runner.contract import CONTRACT_VERSION, Allocation, ExchangeFolder, RunOrder
+from llem_runner.contract import CONTRACT_VERSION, Allocation, Calibration, ExchangeFolder, RunOrder
 from llem_runner.contract.exchange import OUT, SyntheticRecipe
 
 Prompts = tuple[str, ...] | SyntheticRecipe
@@ -19,7 +20,14 @@ def prompts_text(prompts: Prompts) -> str:
     return "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in prompts)
 
 
-def write_order(folder: Path, run: PlannedRun, attempt: int, nonce: str, prompts: Prompts) -> None:
+def write_order(
+    folder: Path,
+    run: PlannedRun,
+    attempt: int,
+    nonce: str,
+    prompts: Prompts,
+    calibration: Mapping[str, Calibration],
+) -> None:
     """Write all of `in/` but the allocation, and make an empty `out/`. Raises OSError."""
     exchange = ExchangeFolder(folder)
     exchange.inputs.mkdir(parents=True, exist_ok=True)
@@ -31,6 +39,7 @@ def write_order(folder: Path, run: PlannedRun, attempt: int, nonce: str, prompts
         attempt=attempt,
         nonce=nonce,
         experiment=run.experiment,
+        calibration=dict(calibration),
     )
     exchange.experiment.write_text(order.model_dump_json(indent=2) + "\n", encoding="utf-8")
     exchange.prompts.write_text(prompts_text(prompts), encoding="utf-8")

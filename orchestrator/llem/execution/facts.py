@@ -9,6 +9,7 @@ from pydantic import Field
 from llem.errors import NotReadyError
 from llem.execution.where import BackendWhere
 from llem.study.study_keys import DockerSettings
+from llem_runner.contract import Calibration
 from llem_runner.contract.strict import Record
 
 
@@ -37,6 +38,8 @@ class StudyFacts(Record):
     """`execution.gpus`."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
+    calibration: dict[str, Calibration] = Field(default_factory=dict)
+    """By the UUID of a board, from the user's settings when the study began: one for all its runs."""
     skipped: tuple[dict[str, Any], ...] = ()
     warnings: tuple[dict[str, str], ...] = ()
 

@@ -80,7 +80,7 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
             started = time.time()
             folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
-                begun = begin(folder, study, plan, inputs, launchers.where, checked.output.save_timeline, started)
+                begun = begin(folder, study, checked, inputs, launchers.where, started)
                 return _execute(begun, inputs, launchers, observer, interrupts)
 
 

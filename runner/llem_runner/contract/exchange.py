@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from llem_runner.contract.calibration import Calibration
 from llem_runner.contract.experiment import ExperimentConfig
 from llem_runner.contract.failures import FailureKind
 from llem_runner.contract.strict import Record
@@ -48,13 +49,18 @@ class ExchangeFolder:
 
 
 class RunOrder(Record):
-    """`in/experiment.json`: the run a container is asked for. Everything it writes must echo `nonce`."""
+    """`in/experiment.json`: the run a container is asked for. Everything it writes must echo `nonce`.
+
+    `calibration`: by the UUID of a board, whether the run gets it or not; the energies of a board are divided by its
+    factor.
+    """
 
     contract_version: int
     run_id: str
     attempt: int = Field(ge=1)
     nonce: str = Field(min_length=8)
     experiment: ExperimentConfig
+    calibration: dict[str, Calibration] = Field(default_factory=dict)
 
 
 class Allocation(Record):

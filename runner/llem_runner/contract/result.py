@@ -37,12 +37,24 @@ class Window(Record):
     duration_s: float = Field(gt=0)
 
 
+class DeviceJoules(Record):
+    """Energy of one GPU over a span: `lower_j` ≤ the sensor's truth ≤ `upper_j`."""
+
+    uuid: str
+    energy_j: Optional[float] = None
+    lower_j: Optional[float] = None
+    upper_j: Optional[float] = None
+
+
 class Pass(Record):
-    """One whole pass over the prompts."""
+    """One whole pass over the prompts, with its GPU energy: of all boards, with bounds, and of each."""
 
     start_unix_s: float
     end_unix_s: float
     energy_j: Optional[float] = None
+    lower_j: Optional[float] = None
+    upper_j: Optional[float] = None
+    devices: tuple[DeviceJoules, ...] = ()
     output_tokens: int
 
 
@@ -64,7 +76,11 @@ class Requests(Record):
 
 
 class DeviceEnergy(Record):
-    """Energy and power of one GPU over the window."""
+    """Energy and power of one GPU over the window, and its power at rest.
+
+    Of a calibrated board `gain_factor` and `gain_source` are its calibration's, by which all its numbers, here and
+    everywhere, were divided, and `systematic_percent` is that factor's uncertainty.
+    """
 
     uuid: str
     index: int
@@ -74,6 +90,11 @@ class DeviceEnergy(Record):
     upper_j: Optional[float] = None
     mean_power_w: Optional[float] = None
     peak_power_w: Optional[float] = None
+    idle_power_w: Optional[float] = None
+    resident_power_w: Optional[float] = None
+    systematic_percent: Optional[float] = None
+    gain_factor: Optional[float] = None
+    gain_source: Optional[str] = None
     counter_steps: Optional[int] = None
     """How often the energy counter stepped in the window; None without a counter."""
     power_limit_w: Optional[float] = None
@@ -83,7 +104,7 @@ class Energy(Record):
     """GPU energy over the window: `lower_j` ≤ the sensor's truth ≤ `upper_j`.
 
     Of methods other than `counter` the bounds miss a load that repeats in step with the power readings.
-    `systematic_percent` is what the bounds cannot know: the board's own gain error.
+    `systematic_percent` is what the bounds cannot know: the gain error of the boards, weighted by their energy.
     """
 
     source: EnergySource
@@ -170,12 +191,15 @@ class Memory(Record):
 
 
 class Phase(Record):
-    """One phase of the run."""
+    """One phase of the run, with its GPU energy as in `Pass`."""
 
     name: PhaseName
     start_unix_s: float
     end_unix_s: float
     energy_j: Optional[float] = None
+    lower_j: Optional[float] = None
+    upper_j: Optional[float] = None
+    devices: tuple[DeviceJoules, ...] = ()
 
 
 class Warmup(Record):

@@ -55,14 +55,18 @@ class BoardFacts:
 
     `counter_lag_ms`: a counter step seen at t holds the energy up to t − lag. `power_lag_ms`: a power reading that
     appears at t is a mean that ends at t − lag. `instant_window_ms`: the window of the instant reading.
-    `power_usage`: what NVML's plain power reading means.
+    `power_update_ms`: how often the readings are renewed, at the most slowly, where they do not show it themselves.
+    `power_usage`: what NVML's plain power reading means. `highest_power_w`: more than any board of the family draws
+    over milliseconds.
     """
 
     family: Family
     counter_lag_ms: Interval
     power_lag_ms: Interval
     instant_window_ms: Interval
+    power_update_ms: float
     power_usage: PowerMeaning
+    highest_power_w: float
 
 
 # First match wins: longer names before the shorter ones that they contain. A number alone says little: RTX 4000 is
@@ -137,6 +141,25 @@ _INSTANT_WINDOW_MS = {
     Family.AMPERE: Interval(100, 100, 100),
 }
 _UNKNOWN_INSTANT_WINDOW_MS = Interval(10, 50, 100)
+# What the strongest boards of a family are rated for: H100 and H200 SXM 700 W (the module of a GH200, 1000 W, stays
+# under twice that), A100 SXM 400 W, RTX 3090 Ti and 4090 450 W (some 600 W), V100 350 W, GB300 1400 W; of the others
+# none reaches 400 W.
+_RATED_POWER_W = {
+    Family.HOPPER: 700.0,
+    Family.GA100: 400.0,
+    Family.AMPERE: 600.0,
+    Family.ADA: 600.0,
+    Family.VOLTA: 400.0,
+    Family.TURING: 400.0,
+    Family.PASCAL: 400.0,
+    Family.MAXWELL: 400.0,
+}
+_UNKNOWN_RATED_POWER_W = 1400.0
+_EXCURSION = 2.0
+"""By how much a board may exceed what it is rated for over 10 ms (PCI Express card specification 5.0, and ATX 3.0 for
+the supplies that must bear it); what it may draw beyond that is over within a millisecond."""
+_UPDATE_MS, _UNKNOWN_UPDATE_MS = 100.0, 500.0
+"""Known boards renew their power readings every 20 (Pascal, Volta) to 100 ms, others perhaps every 500 ms."""
 _INSTANT_POWER_USAGE = frozenset({Family.GA100, Family.TURING, Family.VOLTA, Family.PASCAL, Family.MAXWELL})
 
 AVERAGE_WINDOW_MS = Interval(1000, 1050, 1100)
@@ -162,7 +185,9 @@ def board_facts(name: str) -> BoardFacts:
         counter_lag_ms=_COUNTER_LAG_MS.get(family, _UNKNOWN_COUNTER_LAG_MS),
         power_lag_ms=_POWER_LAG_MS,
         instant_window_ms=_INSTANT_WINDOW_MS.get(family, _UNKNOWN_INSTANT_WINDOW_MS),
+        power_update_ms=_UNKNOWN_UPDATE_MS if family is Family.UNKNOWN else _UPDATE_MS,
         power_usage=PowerMeaning.INSTANT if family in _INSTANT_POWER_USAGE else PowerMeaning.AVERAGE,
+        highest_power_w=_EXCURSION * _RATED_POWER_W.get(family, _UNKNOWN_RATED_POWER_W),
     )
 
 

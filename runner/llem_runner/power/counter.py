@@ -1,9 +1,10 @@
 """Energy of a span from the energy counter: the estimate, and bounds that hold whatever the power did. Pure.
 
-A step that came at t left the counter at E(t − lag), where E is the energy since some start. E never falls, so
+A step that came at t left the counter c at E(t − lag), where E is the energy since some start. E never falls, and never
+faster than by the board's highest power H (twice what it is rated for, `boards`), so
 
-    E(x) ≥ counter of every step with  latest(t)   − lag ≤ x        nothing else is assumed: not the shape of the
-    E(x) ≤ counter of every step with  earliest(t) − lag ≥ x        power, not the rhythm of the steps
+    E(x) ≥ c − H · max(0, latest(t) − lag − x)       of every step; nothing is assumed of the shape of the power.
+    E(x) ≤ c + H · max(0, x − earliest(t) + lag)     The steps are bracketed as in `lock`.
 
 The lag is the board's own constant, known only as an interval: the bounds are the worst over all of it. Between the
 span's two ends it may wander by `LAG_WANDER_S` (a real board's counter is itself computed from sampled power).
@@ -13,14 +14,19 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from llem_runner.power.boards import Interval
+from llem_runner.power.lock import LockedSteps
 from llem_runner.power.phase import StepTimes
 from llem_runner.power.steps import Steps
 
-LAG_WANDER_S = 0.010
+LAG_WANDER_S = 0.004
+"""An H100's steps come 97.8–101.0 ms apart between the 10th and the 90th percentile. If they are what is uneven, and
+not the moments that they tell of, the lag wanders by as much: some 2 ms, twice that in the tails."""
+_START_REACH_S = 0.05
+"""A span may begin so long before the first reading: for that little the highest power bounds it."""
 _ROUNDING_J = 0.002
 """The counter holds whole millijoules; each end of a difference may be one off."""
 
@@ -37,48 +43,74 @@ class CounterBounds:
     upper_j: float
 
 
-def counter_bounds(steps: Steps, start_s: float, end_s: float, lag_ms: Interval) -> CounterBounds:
-    """Bounds of the energy between `start_s` and `end_s`. Raises `OutsideRecording`."""
-    low_s, high_s = lag_ms.low / 1000, lag_ms.high / 1000
-    _check_reach(steps, start_s, end_s, low_s, high_s)
-    lower_j, upper_j = float("inf"), 0.0
-    for lag_s in _lags_that_matter(steps, start_s, end_s, low_s, high_s):
-        less_s, more_s = max(low_s, lag_s - LAG_WANDER_S), min(high_s, lag_s + LAG_WANDER_S)
-        lower_j = min(lower_j, _at_least(steps, end_s + less_s) - _at_most(steps, start_s + more_s))
-        upper_j = max(upper_j, _at_most(steps, end_s + more_s) - _at_least(steps, start_s + less_s))
-    return CounterBounds(max(0.0, lower_j - _ROUNDING_J), upper_j + _ROUNDING_J)
+@dataclass(frozen=True)
+class Counter:
+    """The counter of one board: its bracketed steps, the interval of its lag, and the highest power of the board."""
 
+    locked: LockedSteps
+    lag_ms: Interval
+    highest_w: float
 
-def _at_least(steps: Steps, time_s: float) -> float:
-    return steps.counter_j[steps.last_surely_by(time_s)]
+    def bounds(self, start_s: float, end_s: float) -> CounterBounds:
+        """Bounds of the energy between `start_s` and `end_s`. Raises `OutsideRecording`."""
+        low_s, high_s = self.lag_ms.low / 1000, self.lag_ms.high / 1000
+        self._check_reach(start_s + low_s, end_s + high_s)
+        lower_j, upper_j = float("inf"), 0.0
+        for lag_s in self._lags_that_matter(start_s, end_s, low_s, high_s):
+            less_s, more_s = max(low_s, lag_s - LAG_WANDER_S), min(high_s, lag_s + LAG_WANDER_S)
+            lower_j = min(lower_j, self.at_least(end_s + less_s) - self.at_most(start_s + more_s))
+            upper_j = max(upper_j, self.at_most(end_s + more_s) - self.at_least(start_s + less_s))
+        return CounterBounds(max(0.0, lower_j - _ROUNDING_J), upper_j + _ROUNDING_J)
 
+    def at_least(self, time_s: float) -> float:
+        """The least that the counter may have stood for at `time_s`, lag left aside."""
+        steps, last = self.locked.steps, self.locked.last_surely_by(time_s)
+        known_j = steps.counter_j[last] if last >= 0 else -float("inf")
+        for step in range(last + 1, min(len(steps), max(self.locked.first_surely_from(time_s), last + 1) + 1)):
+            latest_s = self.locked.bracket(step)[1]
+            known_j = max(known_j, steps.counter_j[step] - self.highest_w * max(0.0, latest_s - time_s))
+        return known_j
 
-def _at_most(steps: Steps, time_s: float) -> float:
-    return steps.counter_j[steps.first_surely_from(time_s)]
+    def at_most(self, time_s: float) -> float:
+        """The most that the counter may have stood for at `time_s`, lag left aside."""
+        steps, first = self.locked.steps, self.locked.first_surely_from(time_s)
+        known_j = steps.counter_j[first] if first < len(steps) else float("inf")
+        for step in range(max(0, min(self.locked.last_surely_by(time_s), first - 1)), first):
+            earliest_s = self.locked.bracket(step)[0]
+            known_j = min(known_j, steps.counter_j[step] + self.highest_w * max(0.0, time_s - earliest_s))
+        return known_j
 
+    def _check_reach(self, first_s: float, last_s: float) -> None:
+        if first_s < self.locked.steps.latest_s[0] - _START_REACH_S:
+            raise OutsideRecording("the span begins before the first reading of the energy counter")
+        if self.locked.first_surely_from(last_s) >= len(self.locked.steps):
+            raise OutsideRecording("the recording ends before the energy counter had shown all of the span")
 
-def _check_reach(steps: Steps, start_s: float, end_s: float, low_s: float, high_s: float) -> None:
-    if steps.last_surely_by(start_s + low_s) < 0:
-        raise OutsideRecording("the span begins before the first reading of the energy counter")
-    if steps.first_surely_from(end_s + high_s) >= len(steps):
-        raise OutsideRecording("the recording ends before the energy counter had shown all of the span")
+    def _lags_that_matter(self, start_s: float, end_s: float, low_s: float, high_s: float) -> Iterator[float]:
+        """The lags at which a bound can be worst: where one of its straight pieces ends, and between these."""
+        breaks = {low_s, high_s, min(high_s, low_s + LAG_WANDER_S), max(low_s, high_s - LAG_WANDER_S)}
+        for edge_s in (start_s, end_s):
+            for shift_s in (-LAG_WANDER_S, 0.0, LAG_WANDER_S):
+                for time_s in self._corners(edge_s + shift_s + low_s, edge_s + shift_s + high_s):
+                    breaks.add(min(max(time_s - edge_s - shift_s, low_s), high_s))
+        ordered = sorted(breaks)
+        yield from ordered
+        for left, right in itertools.pairwise(ordered):
+            yield (left + right) / 2
 
-
-def _lags_that_matter(steps: Steps, start_s: float, end_s: float, low_s: float, high_s: float) -> Iterator[float]:
-    """One lag for each set of steps that the bounds can choose: between two of these nothing changes."""
-    breaks = {low_s, high_s}
-    for edge_s in (start_s, end_s):
-        for shift_s in (-LAG_WANDER_S, 0.0, LAG_WANDER_S):
-            for times in (steps.earliest_s, steps.latest_s):
-                breaks.update(time - edge_s - shift_s for time in _between(times, edge_s + shift_s, low_s, high_s))
-    ordered = sorted(breaks)
-    yield from ordered
-    for left, right in itertools.pairwise(ordered):
-        yield (left + right) / 2
-
-
-def _between(times: Sequence[float], edge_s: float, low_s: float, high_s: float) -> Sequence[float]:
-    return times[bisect_left(times, edge_s + low_s) : bisect_right(times, edge_s + high_s)]
+    def _corners(self, from_s: float, to_s: float) -> Iterator[float]:
+        """Where `at_least` and `at_most` begin and cease to rise, as far as that concerns [from_s, to_s]."""
+        steps = self.locked.steps
+        first = max(0, bisect_left(steps.latest_s, from_s) - 1)
+        for step in range(first, min(len(steps), bisect_right(steps.earliest_s, to_s) + 1)):
+            earliest_s, latest_s = self.locked.bracket(step)
+            yield earliest_s
+            yield latest_s
+            for other in (step - 2, step - 1):
+                if other >= 0:
+                    rise_s = (steps.counter_j[step] - steps.counter_j[other]) / self.highest_w
+                    yield latest_s - rise_s
+                    yield self.locked.bracket(other)[0] + rise_s
 
 
 def counter_estimate(steps: Steps, times: StepTimes, start_s: float, end_s: float, lag_s: float) -> float:

@@ -16,12 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from llem_runner.power.average import average_energy
 from llem_runner.power.boards import BoardFacts
-from llem_runner.power.counter import OutsideRecording, counter_bounds, counter_estimate
-from llem_runner.power.integral import POWER_DRAIN_S, PowerEstimate, average_energy, chosen_power, instant_energy
-from llem_runner.power.phase import StepTimes
+from llem_runner.power.counter import Counter, OutsideRecording, counter_estimate
+from llem_runner.power.instant import instant_energy
+from llem_runner.power.lock import LockedSteps
+from llem_runner.power.phase import Rhythms, StepTimes
 from llem_runner.power.series import Series
-from llem_runner.power.steps import find_breaks, find_steps
+from llem_runner.power.steps import find_breaks, find_steps, steepest_w
+from llem_runner.power.updates import PowerEstimate, chosen_power
 
 Method = Literal["counter", "power", "average_power"]
 
@@ -66,9 +69,12 @@ class Estimator:
         self._series = series
         self._facts = facts
         self._disorder = series.disorder()
+        self._has_counter = series.has_counter
         self._breaks = find_breaks(series)
         self._steps = find_steps(series)
-        self._times = StepTimes(self._steps)
+        rhythms = Rhythms(self._steps)
+        self._times = StepTimes(rhythms)
+        self._counter = Counter(LockedSteps(rhythms), facts.counter_lag_ms, self._highest_w())
         self._power_updates = chosen_power(series, facts)
 
     def energy(self, start_s: float, end_s: float) -> SpanEnergy:
@@ -79,9 +85,15 @@ class Estimator:
             return self._refuse(start_s, end_s, self._disorder)
         if not len(self._series):
             return self._refuse(start_s, end_s, "there are no readings of this device")
-        if self._series.has_counter:
+        if self._has_counter:
             return self._by_counter(start_s, end_s)
         return self._by_power(start_s, end_s)
+
+    def _highest_w(self) -> float:
+        """More than the board ever drew: what its family never exceeds, and twice all that was seen of it."""
+        columns = (self._series.power_instant_w, self._series.power_w, self._series.power_average_w)
+        seen_w = max((value for column in columns for value in column if not math.isnan(value)), default=0.0)
+        return max(self._facts.highest_power_w, 2 * seen_w, 2 * steepest_w(self._steps))
 
     def _refuse(self, start_s: float, end_s: float, reason: str, *, gpu_lost: bool = False) -> SpanEnergy:
         return SpanEnergy(self._series.device, start_s, end_s, refusal=reason, gpu_lost=gpu_lost)
@@ -95,7 +107,7 @@ class Estimator:
             if broken.start_s <= used_until_s and broken.end_s >= start_s:
                 return self._refuse(start_s, end_s, broken.reason, gpu_lost=True)
         try:
-            bounds = counter_bounds(self._steps, start_s, end_s, lag)
+            bounds = self._counter.bounds(start_s, end_s)
         except OutsideRecording as outside:
             return self._refuse(start_s, end_s, str(outside))
         estimate_j = counter_estimate(self._steps, self._times, start_s, end_s, lag.middle / 1000)
@@ -208,6 +220,8 @@ def total(spans: Sequence[SpanEnergy]) -> TotalEnergy | None:
 
 
 _DRAIN_STEPS = 2
+POWER_DRAIN_S = 1.5
+"""How long readings must go on after a span, so that the longest window, lag and staleness have passed."""
 
 
 def drained(series: Series, end_s: float, facts: BoardFacts) -> bool:

@@ -1,13 +1,15 @@
 """The counter's rhythm: brackets of many steps together fix period and phase far better than one alone. Pure.
 
 Polls every 47 ms see a step of a 100 ms counter late by a different share each time, so that the brackets of some
-dozens of steps have only a few milliseconds in common. Used for the estimate; the bounds rely on each bracket alone.
+dozens of steps have only a few milliseconds in common. Here the most likely times, for the estimate; what is sure,
+for the bounds, is in `lock`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llem_runner.power.steps import Steps
 
@@ -19,6 +21,7 @@ _FEWEST_STEPS = 8
 _COARSE_CANDIDATES = 80
 _COARSE_SPREAD = 0.06
 _FINE_ROUNDS = 30
+_ANOTHER_PERIOD = 0.02
 _COST_OF_LEAVING_OUT_S = 0.002
 
 
@@ -27,13 +30,14 @@ class Rhythm:
     """Steps come at `phase_s` + n × `period_s`.
 
     `misfit_s` is by how much some bracket is missed (jitter); `left_out` is how many moments had no step to them, or
-    more than one.
+    more than one. `rival_s` is the strain of the best that has another period.
     """
 
     period_s: float
     phase_s: float
     misfit_s: float
     left_out: int
+    rival_s: float = math.inf
 
     @property
     def strain_s(self) -> float:
@@ -42,35 +46,51 @@ class Rhythm:
 
     def nearest(self, time_s: float) -> float:
         """The moment of the rhythm that is nearest to `time_s`."""
-        return self.phase_s + round((time_s - self.phase_s) / self.period_s) * self.period_s
+        return self.phase_s + self.number(time_s) * self.period_s
+
+    def number(self, time_s: float) -> int:
+        """How many periods after `phase_s` the moment nearest to `time_s` is."""
+        return round((time_s - self.phase_s) / self.period_s)
+
+
+class Rhythms:
+    """The rhythm of each block of steps, worked out when first asked for."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+        self._fits: dict[int, Rhythm | None] = {}
+
+    def of(self, block: int) -> Rhythm | None:
+        """The rhythm of a block; None where there is none."""
+        if block not in self._fits:
+            first, last = block_of(self.steps, block)
+            self._fits[block] = fit_rhythm(self.steps.earliest_s[first:last], self.steps.latest_s[first:last])
+        return self._fits[block]
+
+
+def block_of(steps: Steps, block: int) -> tuple[int, int]:
+    """First step, and first that is beyond, of the steps that fix a block's rhythm: its own and some on either side."""
+    first = max(1, block * BLOCK_STEPS - _OVERLAP_STEPS)  # entry 0 is the first poll's, no step that was seen
+    return first, min(len(steps), (block + 1) * BLOCK_STEPS + _OVERLAP_STEPS)
 
 
 class StepTimes:
-    """The most likely time of each step, worked out in blocks when first asked for."""
+    """The most likely time of each step."""
 
-    def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self._rhythms: dict[int, Rhythm | None] = {}
+    def __init__(self, rhythms: Rhythms) -> None:
+        self._rhythms = rhythms
 
     def at(self, step: int) -> float:
         """The most likely time of `step`, always inside its bracket."""
-        earliest_s, latest_s = self._steps.earliest_s[step], self._steps.latest_s[step]
-        block = step // BLOCK_STEPS
-        if block not in self._rhythms:
-            self._rhythms[block] = _fit_block(self._steps, block)
-        rhythm = self._rhythms[block]
+        steps = self._rhythms.steps
+        earliest_s, latest_s = steps.earliest_s[step], steps.latest_s[step]
+        rhythm = self._rhythms.of(step // BLOCK_STEPS)
         # A bracket longer than a period (a drop-out) holds several steps; what the poll saw is the last of them.
         period_s = rhythm.period_s if rhythm else TYPICAL_STEP_S
         likely_s = max((earliest_s + latest_s) / 2, latest_s - period_s / 2)
         if rhythm is None:
             return likely_s
         return min(max(rhythm.nearest(likely_s), earliest_s), latest_s)
-
-
-def _fit_block(steps: Steps, block: int) -> Rhythm | None:
-    first = max(1, block * BLOCK_STEPS - _OVERLAP_STEPS)  # entry 0 is the first poll's, no step that was seen
-    last = min(len(steps), (block + 1) * BLOCK_STEPS + _OVERLAP_STEPS)
-    return fit_rhythm(steps.earliest_s[first:last], steps.latest_s[first:last])
 
 
 def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm | None:
@@ -85,7 +105,8 @@ def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm
     ]
     fits = [_fit_phase(earliest_s, latest_s, candidate_s) for candidate_s in candidates]
     best = min(fits, key=lambda fit: fit.strain_s)
-    rhythm = _refine(earliest_s, latest_s, best)
+    others = (fit.strain_s for fit in fits if abs(fit.period_s / best.period_s - 1) > _ANOTHER_PERIOD)
+    rhythm = replace(_refine(earliest_s, latest_s, best), rival_s=min(others, default=math.inf))
     # A misfit of a quarter period is no rhythm: the steps are irregular, or several hide in one bracket.
     return rhythm if rhythm.misfit_s < rhythm.period_s / 4 else None
 

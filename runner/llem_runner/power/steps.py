@@ -68,6 +68,16 @@ def find_steps(series: Series) -> Steps:
     return steps
 
 
+def steepest_w(steps: Steps) -> float:
+    """The highest mean power that the board surely had between two steps; 0 where there are too few."""
+    rises = (
+        (steps.counter_j[step] - steps.counter_j[step - 1]) / (steps.latest_s[step] - steps.earliest_s[step - 1])
+        for step in range(2, len(steps))
+        if steps.latest_s[step] > steps.earliest_s[step - 1]
+    )
+    return max(rises, default=0.0)
+
+
 HIGHEST_POWER_W = 20_000.0
 """No single board or module draws so much: a counter that rises faster has jumped."""
 

@@ -7,7 +7,7 @@ import io
 import itertools
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from llem_runner.power.readings import SLOW_COLUMNS
 from llem_runner.power.series import ABSENT, Series
 
 CLOCK_COLUMNS = ("monotonic_s", "unix_s")
-_ENERGY_COLUMNS = ("counter_mj", "power_w", "power_average_w", "power_instant_w")
+ENERGY_COLUMNS = ("counter_mj", "power_w", "power_average_w", "power_instant_w")
 UNKNOWN_READ_S = 0.002
 """Assumed length of the call behind a row, where a timeline does not say (`read_s`)."""
 
@@ -63,17 +63,29 @@ class Timeline:
 
     @classmethod
     def _parse(cls, header: str, lines: Iterable[str], source: str) -> Timeline:
-        names = [name.strip() for name in header.strip().split(",")]
-        clock = next((name for name in CLOCK_COLUMNS if name in names), None)
-        if clock is None or "device" not in names:
-            raise TimelineError(f"{source}: the first line must name the columns device and monotonic_s or unix_s")
+        return cls.of_rows(header.strip().split(","), enumerate(csv.reader(lines), start=2), source)
+
+    @classmethod
+    def of_rows(
+        cls, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]], source: str, clock: str | None = None
+    ) -> Timeline:
+        """A timeline from its column names and its rows, each with its line in `source`. An empty row says nothing.
+
+        `clock` is the time column to go by; None takes the first of `CLOCK_COLUMNS` that is there. Raises
+        `TimelineError`.
+        """
+        names = [name.strip() for name in header]
+        clock = clock or next((name for name in CLOCK_COLUMNS if name in names), None)
+        if clock is None or clock not in names or "device" not in names:
+            needed = clock or " or ".join(CLOCK_COLUMNS)
+            raise TimelineError(f"{source}:1: the first line must name the columns device and {needed}")
         timeline = cls(clock, {})
-        for number, cells in enumerate(csv.reader(lines), start=2):
+        for number, cells in rows:
             if not cells:
                 continue
             if len(cells) != len(names):
-                raise TimelineError(f"{source}, line {number}: {len(cells)} cells where the header has {len(names)}")
-            timeline._add(dict(zip(names, cells, strict=True)), f"{source}, line {number}")
+                raise TimelineError(f"{source}:{number}: {len(cells)} cells where the header has {len(names)}")
+            timeline._add(dict(zip(names, cells, strict=True)), f"{source}:{number}")
         return timeline
 
     def _add(self, row: dict[str, str], where: str) -> None:
@@ -82,11 +94,12 @@ class Timeline:
             raise TimelineError(f"{where}: {self.clock} is {row[self.clock]!r}, a time is needed")
         read_s = _number(row.get("read_s", ""), "read_s", where)
         half_s = (UNKNOWN_READ_S if math.isnan(read_s) else read_s) / 2
-        series = self.devices.setdefault(row["device"], Series(row["device"]))
+        device = row["device"].strip()
+        series = self.devices.setdefault(device, Series(device))
         series.append(
             middle_s - half_s,
             middle_s + half_s,
-            **{name: _number(row.get(name, ""), name, where) for name in _ENERGY_COLUMNS},
+            **{name: _number(row.get(name, ""), name, where) for name in ENERGY_COLUMNS},
         )
         for name in SLOW_COLUMNS:
             if row.get(name):

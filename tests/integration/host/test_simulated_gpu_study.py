@@ -90,6 +90,43 @@ def test_claim_8_the_bounds_of_window_and_passes_contain_the_truth_and_the_resul
     assert pyarrow.parquet.read_table(timeline).num_rows > 50
 
 
+def test_claim_7_7_a_calibration_in_the_user_settings_is_in_every_number_and_recorded_with_the_board(
+    tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings
+) -> None:
+    simulated_nvml.write(boards)
+    uuid = boards.boards[0].uuid
+    settings = tmp_path / "settings" / "llem" / "config.yaml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"calibration: {{{uuid}: {{factor: 0.8, uncertainty_percent: 1.5, source: PMD}}}}\n")
+    (tmp_path / "s.yaml").write_text(STUDY)
+    environment = {**simulated_nvml.env, "XDG_CONFIG_HOME": str(tmp_path / "settings")}
+    done = llem("run", "s.yaml", "-q", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = the_result(tmp_path)
+    energy, window = result["energy"], result["window"]
+    truth_j = boards.truth(uuid).energy_j(window["start_unix_s"], window["end_unix_s"]) / 0.8
+    assert energy["lower_j"] <= truth_j <= energy["upper_j"]
+    assert energy["resident_power_w"] == pytest.approx(mean_power_w(boards, result, "resident") / 0.8, rel=0.05)
+    assert sum(one["energy_j"] for one in result["passes"]) == pytest.approx(energy["total_j"], rel=0.02)
+    [device] = energy["devices"]
+    assert (device["gain_factor"], device["gain_source"]) == (0.8, "PMD")
+    assert energy["systematic_percent"] == device["systematic_percent"] == 1.5
+
+    # The run's own timeline says the same, however it is kept.
+    [folder] = tmp_path.glob("results/*/runs/*")
+    lines = [json.loads(line) for line in (folder / "out" / "events.jsonl").read_text().splitlines()]
+    marks = {line["name"]: line["t"] for line in lines if line["event"] == "phase"}
+    (tmp_path / "spans.csv").write_text(f"start_monotonic_s,end_monotonic_s\n{marks['load']},{marks['resident']}\n")
+    [load] = [phase for phase in result["phases"] if phase["name"] == "load"]
+    for timeline in (folder / "power.parquet", folder / "out" / "power.csv"):
+        options = ("--spans", "spans.csv", "--gain", "0.8", "--board", device["name"], "--json")
+        done = llem("energy", str(timeline), *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        [entry] = json.loads(done.stdout)
+        assert (entry["device"], entry["method"]) == (uuid, "counter")
+        assert entry["energy_j"] == pytest.approx(load["energy_j"], rel=1e-3)
+
+
 def test_claim_13_an_inherited_cuda_visible_devices_decides_what_is_measured(
     tmp_path: Path, simulated_nvml: SimulatedNvml, boards: Settings
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from sensor_simulator import Energy as Truth
 from sensor_simulator import Polls, Sensor, constant, pieces, simulate
 
+from llem_runner.contract import Calibration
 from llem_runner.energy_report import EnergyReport
 from llem_runner.marks import Span
 from llem_runner.meter import Recording
@@ -47,9 +48,11 @@ def series(truth: Truth) -> Series:
 class Report:
     """A report, and the warnings that it gave."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, calibration: dict[str, Calibration] | None = None) -> None:
         self.warnings: list[tuple[str, str]] = []
-        self.report = EnergyReport(recording, lambda code, message: self.warnings.append((code, message)))
+        self.report = EnergyReport(
+            recording, lambda code, message: self.warnings.append((code, message)), calibration or {}
+        )
 
     @property
     def codes(self) -> list[str]:
@@ -59,9 +62,9 @@ class Report:
         return self.report.window(span, idle=idle, resident=resident, output_tokens=1000, all_tokens=4000, requests=10)
 
 
-def of(*read: tuple[Board, Series]) -> Report:
+def of(*read: tuple[Board, Series], calibration: dict[str, Calibration] | None = None) -> Report:
     timeline = Timeline("monotonic_s", {one.uuid: replace(readings, device=one.uuid) for one, readings in read})
-    return Report(Recording(tuple(one for one, _ in read), timeline))
+    return Report(Recording(tuple(one for one, _ in read), timeline), calibration)
 
 
 def test_claim_8_energy_above_idle_and_above_resident_and_per_token_follow_from_the_truth() -> None:
@@ -129,8 +132,8 @@ def test_a_board_with_mig_gives_no_energy_of_any_span_and_the_reason_for_each_ki
     made = of((board("a", energy_refusal=MIG_REFUSAL), series(A_RUN)))
     energy = made.window()
     assert (energy.total_j, energy.idle_power_w) == (None, None)
-    assert [made.report.span_j(WINDOW, "pass") for _ in range(3)] == [None] * 3
-    assert made.report.span_j(WINDOW, "phase") is None
+    assert [made.report.joules(WINDOW, "pass").total_j for _ in range(3)] == [None] * 3
+    assert made.report.joules(WINDOW, "phase").total_j is None
     assert made.codes == [
         "idle_power_not_measured",
         "resident_power_not_measured",
@@ -152,7 +155,7 @@ def test_claim_8_a_counter_that_goes_backwards_in_the_window_is_a_lost_gpu() -> 
 
 def test_spans_of_the_run_add_up_to_the_window() -> None:
     made = of((board("a"), series(A_RUN)))
-    parts = [made.report.span_j(Span(12.0 + 3 * n, 15.0 + 3 * n), "pass") for n in range(4)]
+    parts = [made.report.joules(Span(12.0 + 3 * n, 15.0 + 3 * n), "pass").total_j for n in range(4)]
     assert sum(part or math.nan for part in parts) == pytest.approx(made.window().total_j, rel=0.001)
 
 
@@ -160,7 +163,7 @@ def test_what_was_not_read_is_none_with_one_warning_that_gives_the_reason() -> N
     made = Report(Recording((board("a"),), reason="energy.backend is none"))
     energy = made.window()
     assert (energy.source, energy.total_j, energy.devices) == ("none", None, ())
-    assert made.report.span_j(WINDOW, "pass") is None
+    assert made.report.joules(WINDOW, "pass").total_j is None
     assert made.report.recorder(24.0) is None
     assert made.report.peak_memory_bytes(WINDOW) is None
     assert made.report.thermal(WINDOW).throttled is None
@@ -184,3 +187,69 @@ def test_peak_memory_is_the_sum_of_the_boards_peaks_and_unknown_where_one_does_n
     second.slow["memory_used_bytes"] = [(20.0, 2e9)]
     assert of((board("a"), first), (board("b"), second)).report.peak_memory_bytes(WINDOW) == 5_000_000_000
     assert of((board("a"), first), (board("b"), series(A_RUN))).report.peak_memory_bytes(WINDOW) is None
+
+
+LOW = Calibration(factor=0.96, uncertainty_percent=1.0, source="wattmeter of room 4")
+HIGH = Calibration(factor=1.1, uncertainty_percent=2.0, source="PMD")
+
+
+def test_claim_7_7_a_gain_divides_every_energy_and_power_and_its_uncertainty_stands_beside_the_bounds() -> None:
+    plain, known = of((board("a"), series(A_RUN))), of((board("a"), series(A_RUN)), calibration={"a": LOW})
+    before, after = plain.window(), known.window()
+    for name in (
+        *("total_j", "lower_j", "upper_j", "cross_check_j", "idle_power_w", "resident_power_w", "adjusted_j"),
+        *("above_resident_j", "per_output_token_j", "per_total_token_j", "per_request_j"),
+    ):
+        assert getattr(after, name) == pytest.approx(getattr(before, name) / 0.96), name
+    for name in ("total_j", "lower_j", "upper_j", "mean_power_w", "peak_power_w", "idle_power_w", "resident_power_w"):
+        assert getattr(after.devices[0], name) == pytest.approx(getattr(before.devices[0], name) / 0.96), name
+    for what, span in (("pass", Span(12.0, 18.0)), ("phase", IDLE)):
+        raw, true = plain.report.joules(span, what), known.report.joules(span, what)
+        assert true.total_j == pytest.approx((raw.total_j or 0) / 0.96)
+        assert true.devices[0].upper_j == pytest.approx((raw.devices[0].upper_j or 0) / 0.96)
+    assert (before.systematic_percent, after.systematic_percent) == (5.0, 1.0)
+    assert (after.upper_j - after.lower_j) / after.total_j == pytest.approx(
+        (before.upper_j - before.lower_j) / before.total_j
+    )
+
+
+def test_claim_7_7_factor_uncertainty_and_source_are_recorded_with_each_board() -> None:
+    [first, second] = (
+        of((board("a"), series(A_RUN)), (board("b"), series(A_RUN)), calibration={"b": HIGH}).window().devices
+    )
+    assert (first.systematic_percent, first.gain_factor, first.gain_source) == (5.0, None, None)
+    assert (second.systematic_percent, second.gain_factor, second.gain_source) == (2.0, 1.1, "PMD")
+
+
+def test_claim_7_7_boards_of_different_gains_add_up_to_the_truth() -> None:
+    boards = [(board("a"), series(constant(96.0))), (board("b"), series(constant(330.0)))]
+    energy = of(*boards, calibration={"a": LOW, "b": HIGH, "elsewhere": HIGH}).window()
+    truth_j = 12 * (100.0 + 300.0)
+    assert energy.lower_j <= truth_j <= energy.upper_j
+    assert energy.total_j == pytest.approx(truth_j, rel=0.005)
+    assert energy.idle_power_w == pytest.approx(400.0, rel=0.01)
+    assert energy.systematic_percent == pytest.approx((100 * 1.0 + 300 * 2.0) / 400, rel=0.01)
+
+
+def test_claim_7_6_every_span_has_its_energy_with_bounds_and_that_of_each_board() -> None:
+    made = of((board("a"), series(A_RUN)), (board("b"), series(constant(100.0))))
+    for span, watts in ((IDLE, 70.0), (RESIDENT, 120.0), (Span(12.0, 18.0), 400.0)):
+        joules = made.report.joules(span, "phase")
+        assert [device.uuid for device in joules.devices] == ["a", "b"]
+        for device, power_w in zip(joules.devices, (watts, 100.0), strict=True):
+            assert device.lower_j is not None
+            assert device.upper_j is not None
+            assert device.lower_j <= power_w * span.duration_s <= device.upper_j
+        assert joules.lower_j == pytest.approx(sum(device.lower_j or 0 for device in joules.devices))
+        assert joules.total_j == pytest.approx(sum(device.energy_j or 0 for device in joules.devices))
+    assert [device.idle_power_w for device in made.window().devices] == [
+        pytest.approx(70.0, rel=0.01),
+        pytest.approx(100.0, rel=0.01),
+    ]
+
+
+def test_claim_7_6_a_board_that_refuses_leaves_the_others_their_own_energy() -> None:
+    made = of((board("a"), series(A_RUN)), (board("b", energy_refusal=MIG_REFUSAL), series(A_RUN)))
+    joules = made.report.joules(WINDOW, "pass")
+    assert joules.total_j is None
+    assert [device.energy_j is None for device in joules.devices] == [False, True]

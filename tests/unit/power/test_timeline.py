@@ -63,10 +63,10 @@ def test_a_reading_that_cannot_be_is_absent(tmp_path: Path) -> None:
         ("", "first line"),
         ("unix_s,power_w\n1.0,5\n", "device"),
         ("device,power_w\n0,5\n", "monotonic_s or unix_s"),
-        ("unix_s,device,power_w\n1.0,0\n", "line 2: 2 cells"),
-        ("unix_s,device,power_w\n1.0,0,5\nsoon,0,5\n", "line 3: unix_s is 'soon'"),
-        ("unix_s,device,power_w\n,0,5\n", "line 2: unix_s"),
-        ("unix_s,device,power_w\n1.0,0,much\n", "line 2: power_w is 'much'"),
+        ("unix_s,device,power_w\n1.0,0\n", ":2: 2 cells"),
+        ("unix_s,device,power_w\n1.0,0,5\nsoon,0,5\n", ":3: unix_s is 'soon'"),
+        ("unix_s,device,power_w\n,0,5\n", ":2: unix_s"),
+        ("unix_s,device,power_w\n1.0,0,much\n", ":2: power_w is 'much'"),
     ],
 )
 def test_a_file_that_is_no_timeline_is_named_with_its_line(tmp_path: Path, text: str, complaint: str) -> None:
