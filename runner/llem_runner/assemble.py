@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem_runner import unmeasured
+from llem_runner import rules_of_thumb, unmeasured
 from llem_runner.backends.protocol import BackendFacts, PeakMemory, RequestOutput
 from llem_runner.contract import ExchangeFolder, ExperimentResult, RunOrder
 from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
@@ -34,7 +34,10 @@ from llem_runner.event_log import EventLog
 from llem_runner.marks import Marks, Span
 from llem_runner.meter import Recording
 from llem_runner.metrics import quality
+from llem_runner.metrics.foreign import Occupancy
 from llem_runner.metrics.latency import latency_of
+from llem_runner.metrics.scatter import passes_spread
+from llem_runner.occupancy import occupancy, temperature_rise_c
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class CompiledGraphs:
 class Measured:
     """What the procedure brought home. `sample_texts`: the first requests of the first pass, decoded.
 
-    `idle` and `resident` are the spans through which it really waited for those powers.
+    `idle` and `resident` are the spans through which it really waited for those powers; `batch_limit` is the most
+    requests that the engine takes at once.
     """
 
     order: RunOrder
@@ -96,6 +100,7 @@ class Measured:
     memory: PeakMemory
     sample_texts: Sequence[str]
     compiled: CompiledGraphs
+    batch_limit: int
     host_energy: HostEnergy
     host_problem: str | None
     simulated: bool
@@ -132,15 +137,17 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
     agreement = quality.counter_agrees(energy, measured.window.duration_s)
     passes = tuple(_pass(one, marks, report) for one in measured.passes)
     phases = _phases(marks, report)
+    occupied = occupancy(recording, marks.phases["load"].start_s, measured.window)
+    checks = _checks(measured, energy, agreement, thermal, tokens, occupied)
     for code, message in (
         *facts.warnings,
         *unmeasured.of_the_workload(latency, memory, tokens, measured.warmup, facts),
         *(unmeasured.of_the_boards(thermal, memory, recorder) if recording.timeline else ()),
         *unmeasured.of_the_energy(energy, agreement, recording.boards),
+        *_rules_of_thumb(measured, recording, occupied, checks),
         *_of_the_run(measured),
     ):
         events.warning(code, message)
-    checks = _checks(measured, energy, agreement, thermal, tokens)
     return ExperimentResult(
         contract_version=order.contract_version,
         run_id=order.run_id,
@@ -153,6 +160,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         experiment=config,
         window=_window(measured),
         passes=passes,
+        passes_spread=passes_spread(passes, [one.span.duration_s for one in measured.passes]),
         tokens=tokens,
         requests=Requests(total=config.n * len(measured.passes), completed=len(measured.requests)),
         energy=energy,
@@ -172,7 +180,12 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
 
 
 def _checks(
-    measured: Measured, energy: Energy, agreement: Check, thermal: Thermal, tokens: Tokens
+    measured: Measured,
+    energy: Energy,
+    agreement: Check,
+    thermal: Thermal,
+    tokens: Tokens,
+    occupied: Sequence[Occupancy],
 ) -> tuple[Check, ...]:
     config = measured.order.experiment
     return quality.complete(
@@ -181,6 +194,7 @@ def _checks(
             quality.window_length(measured.window.duration_s),
             quality.bounds_width(energy),
             quality.throttling(thermal.throttled),
+            quality.foreign_processes(occupied, measured.facts.processes_per_gpu),
             quality.warmup_converged(measured.warmup, config.warmup.cv_threshold),
             quality.real_weights(config.weights == "real" and config.model != TINY_LLAMA),
             quality.prefix_cache(tokens.cached),
@@ -231,8 +245,7 @@ def _phases(marks: Marks, report: EnergyReport) -> tuple[Phase, ...]:
             name=name,
             start_unix_s=marks.unix(span.start_s),
             end_unix_s=marks.unix(span.end_s),
-            # The drain's is refused: it ends with the recording, and nothing after it could bound its energy.
-            energy_j=report.span_j(span, "drain" if name == "drain" else "phase"),
+            energy_j=report.span_j(span, "phase"),
         )
         for name, span in marks.phases.items()
     )
@@ -251,6 +264,18 @@ def _environment(measured: Measured, recording: Recording) -> dict[str, Any]:
     described = environment(measured.facts, recording.boards)
     described["engine"]["compiled_graphs"] = measured.compiled.described()
     return described
+
+
+def _rules_of_thumb(
+    measured: Measured, recording: Recording, occupied: Sequence[Occupancy], checks: Sequence[Check]
+) -> Iterator[tuple[str, str]]:
+    rise_c = temperature_rise_c(recording, measured.window)
+    yield from rules_of_thumb.of_the_window(measured.window.duration_s, rise_c)
+    yield from rules_of_thumb.of_the_batch(measured.order.experiment.n, measured.batch_limit)
+    if recording.timeline:
+        [company] = [check for check in checks if check.name == "foreign_processes"]
+        yield from rules_of_thumb.of_the_boards(recording.boards, occupied)
+        yield from rules_of_thumb.of_the_company(company, occupied, measured.facts.processes_per_gpu)
 
 
 def _of_the_run(measured: Measured) -> Iterator[tuple[str, str]]:

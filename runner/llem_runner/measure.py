@@ -87,6 +87,7 @@ def measure(
             window=window,
             passes=passes,
             compiled=compiled,
+            batch_limit=backend.batch_limit(),
             warmup=warmup,
             facts=backend.facts(),
             memory=backend.peak_memory(),
@@ -95,6 +96,8 @@ def measure(
             host_problem=host.problem,
             simulated=meter.simulated,
         )
+        # A little longer, so that the drain's own energy is known as well.
+        meter.drain(marks.phases["drain"].end_s)
         return assemble(measured, meter.finish(), exchange, events)
 
 

@@ -45,6 +45,8 @@ class BackendFacts:
     warnings: tuple[tuple[str, str], ...] = ()
     """(code, message) pairs that a reader of the numbers has to know."""
     notes: dict[str, Any] = field(default_factory=dict)
+    processes_per_gpu: int | None = None
+    """Processes of the engine that compute on each GPU of the run (0 on the CPU); None where it does not tell."""
 
 
 @dataclass(frozen=True)

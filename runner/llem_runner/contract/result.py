@@ -46,6 +46,14 @@ class Pass(Record):
     output_tokens: int
 
 
+class PassesSpread(Record):
+    """How much the `n` passes of the window differ: standard deviation over mean of each quantity."""
+
+    energy_per_output_token_cv: Optional[float] = None
+    output_tokens_per_s_cv: Optional[float] = None
+    n: int = Field(ge=2)
+
+
 class Tokens(Record):
     """Tokens over the window. Output counts up to and including the stop token; padding is no output."""
 
@@ -243,6 +251,8 @@ class ExperimentResult(Record):
     experiment: ExperimentConfig
     window: Window
     passes: tuple[Pass, ...] = Field(min_length=1)
+    passes_spread: Optional[PassesSpread] = None
+    """None where there was one pass only."""
     tokens: Tokens
     requests: Requests
     energy: Energy

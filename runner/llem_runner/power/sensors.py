@@ -50,6 +50,9 @@ class Board:
     energy_refusal: str | None
     power_limit_w: float | None = None
     """The limit that is enforced, in watt; None where the board has none or does not tell."""
+    persistence_mode: bool | None = None
+    memory_reserved_bytes: int | None = None
+    """What the driver keeps for itself: part of every reading of the memory in use. None: it does not tell."""
 
 
 class Sensors:
@@ -188,6 +191,8 @@ class Sensors:
             power_scope=plan.power_scope,
             energy_refusal=MIG_REFUSAL if mig == pynvml.NVML_DEVICE_MIG_ENABLE else None,
             power_limit_w=_watts(ask(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle), uuid)),
+            persistence_mode=_switch(ask(lambda: pynvml.nvmlDeviceGetPersistenceMode(handle), uuid)),
+            memory_reserved_bytes=ask(lambda: _reserved_bytes(handle), uuid),
         )
 
 
@@ -202,6 +207,15 @@ def _must(call: Callable[[], T], board: str) -> T:
 def _keep(found: dict[str, int], column: str, value: int | None) -> None:
     if value is not None:
         found[column] = value
+
+
+def _switch(state: int | None) -> bool | None:
+    return None if state is None else state == pynvml.NVML_FEATURE_ENABLED
+
+
+def _reserved_bytes(handle: Handle) -> int:
+    # Only the second version of the call tells it apart from what is in use.
+    return int(pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2).reserved)
 
 
 def _watts(milliwatts: int | None) -> float | None:

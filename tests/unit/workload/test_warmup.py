@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llem_runner.contract.sections import WarmupConfig
-from llem_runner.workload.warmup import WarmupWatch, coefficient_of_variation, temperature_settled
+from llem_runner.metrics.scatter import coefficient_of_variation
+from llem_runner.workload.warmup import WarmupWatch, temperature_settled
 
 
 def iterate(

@@ -49,6 +49,7 @@ def facts_of(
             "architecture": shape_of(model.config),
             "cuda": torch.version.cuda,
         },
+        processes_per_gpu=1 if any(name.startswith("cuda") for name in devices) else 0,
     )
 
 
