@@ -30,7 +30,7 @@ setup: $(INSTALLED) ## the virtual environment with everything that a study need
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "llem needs Python 3.11 or newer: make PYTHON=python3.11 …" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing into $(VENV) (once; some minutes) …"
+	@echo "Installing into $(VENV) (once; some minutes) …" >&2
 	@if ! test -e /proc/driver/nvidia/version; then \
 	  $(PIP) install --quiet --no-deps "$(TORCH)+cpu" 2>/dev/null || \
 	  $(PIP) install --quiet --no-deps --extra-index-url $(TORCH_CPU_INDEX) "$(TORCH)+cpu"; fi

@@ -43,15 +43,26 @@ class Compose:
         self, *command: str | Path, cwd: Path = REPOSITORY, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """A command as a shell in `cwd` runs it: PWD says where that is."""
-        environment = {**self._environment, "PWD": str(cwd), **(env or {})}
-        return subprocess.run(
+        process = self.started(*command, cwd=cwd, env=env)
+        with process:
+            try:
+                stdout, stderr = process.communicate(timeout=_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def started(self, *command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """The same, in a process group of its own, while it runs."""
+        return subprocess.Popen(
             [str(word) for word in command],
             cwd=cwd,
-            env=environment,
+            env={**self._environment, "PWD": str(cwd), **(env or {})},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=_PATIENCE_S,
+            start_new_session=True,
         )
 
     def close(self, client: Any) -> None:

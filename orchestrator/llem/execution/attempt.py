@@ -51,6 +51,8 @@ def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) ->
             return _failed(run, FailureKind.DISK, _unwritten(folder, error))
         return _failed(run, FailureKind.IMAGE_UNUSABLE, f"the runner could not be started: {error}")
     except LaunchFailed as failure:
+        with suppress(OSError):
+            record.failed(failure.kind, failure.message, time.time()).write()
         return _failed(run, failure.kind, failure.message)
     return _followed(session, run, record, handle)
 

@@ -11,6 +11,7 @@ from typing import Any
 from llem.ended import Ended
 from llem.execution.watch import Verdict
 from llem.launch.protocol import Attempt, Place
+from llem_runner.contract import FailureKind
 
 LAUNCH_FILE = "launch.json"
 
@@ -33,6 +34,10 @@ class LaunchRecord:
     def ended(self, ended: Ended, verdict: Verdict | None, unix_s: float, facts: Mapping[str, Any]) -> LaunchRecord:
         """The same launch, ended."""
         return replace(self, end=ended, verdict=verdict, ended_unix_s=unix_s, facts=facts)
+
+    def failed(self, kind: FailureKind, message: str, unix_s: float) -> LaunchRecord:
+        """The same launch, which came to nothing."""
+        return replace(self, ended_unix_s=unix_s, facts={"failed": {"kind": str(kind), "message": message}})
 
     def write(self) -> None:
         """Write `launch.json` into the run's folder. Raises OSError."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchang
 from llem.execution.session import Session
 from llem.execution.where import BackendWhere, Choice, Launchers, LaunchOptions, choose_where, only, open_launchers
 from llem.launch.docker import ContainerSettings, remove_working_folders
+from llem.launch.gpu_lease import LeaseGivenUp
 from llem.launch.protocol import Launcher
 from llem.paths import checked as checked_path
 from llem.paths import expanded
@@ -70,7 +71,7 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         parent = expanded(checked.output.folder)
         options = _options(study.docker, study.execution.gpus, plan.experiments.values())
         with closing(_launchers(checked, options, launcher, observer, interrupts)) as launchers:
-            launchers.prepare(parent)
+            _prepare(launchers, parent, interrupts)
             observer.notice(launchers.described(options.wants_gpus))
             refuse_without_gpu(plan.experiments.values(), gpus=launchers.any_gpu())
             # The models last: a machine that is not ready should not learn of it after a download.
@@ -100,8 +101,9 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         options = _options(facts.docker, facts.gpus, configs.values())
         opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
         with closing(opened) as launchers:
-            launchers.prepare(folder.root)
-            observer.notice(launchers.described(options.wants_gpus))
+            _prepare(launchers, folder.root, interrupts)
+            if begun.todo:
+                observer.notice(launchers.described(options.wants_gpus))
             inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
             launchers.check_readable(inputs.folders)
             return _execute(begun, inputs, launchers, observer, interrupts)
@@ -119,8 +121,7 @@ def _execute(
         observer.study_started(str(folder.root), counts.total, counts.completed)
         try:
             manifest.update(status="running")
-            todo = _collect(session, begun) if begun.resumed else begun.todo
-            reason = run_plan(session, todo, begun.attempts)
+            reason = _all_runs(session, begun)
             observer.study_ended()
             launchers.clear(facts.study_uid)
             if reason == "plan_done":
@@ -130,6 +131,15 @@ def _execute(
             observer.study_ended()
             manifest.update(status="stopped")
             raise
+
+
+def _all_runs(session: Session, begun: Begun) -> StopReason:
+    """What a killed host left first, then all others, in order."""
+    try:
+        todo = _collect(session, begun) if begun.resumed else begun.todo
+    except LeaseGivenUp:
+        return "interrupted"
+    return run_plan(session, todo, begun.attempts)
 
 
 def _collect(session: Session, begun: Begun) -> list[PlannedRun]:
@@ -155,16 +165,28 @@ def _with_models(
     interrupts: Interrupts,
 ) -> Inputs:
     """`with_models`; a Ctrl-C, which a download takes for a failure of its own, is told as what it is."""
+    with _not_interrupted(interrupts):
+        return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
+
+
+def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts) -> None:
+    """`Launchers.prepare`; a Ctrl-C meanwhile is told as what it is."""
+    with _not_interrupted(interrupts):
+        launchers.prepare(parent)
+
+
+@contextmanager
+def _not_interrupted(interrupts: Interrupts) -> Iterator[None]:
+    """Raise InterruptedEarly where somebody asked us to end within the `with`, whatever else went wrong then."""
     stopped = InterruptedEarly("Interrupted before the first run: nothing was started.")
     try:
-        inputs = with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
+        yield
     except NotReadyError as error:
         if interrupts.requested:
             raise stopped from error
         raise
     if interrupts.requested:
         raise stopped
-    return inputs
 
 
 def _launchers(

@@ -127,12 +127,19 @@ class Choice:
     why: str = ""
 
 
-def choose_where(places: Mapping[str, BackendPlace]) -> Choice:
-    """What `runners: auto` means on this machine today. Raises NotReadyError where containers are needed in vain."""
+def choose_where(
+    places: Mapping[str, BackendPlace],
+    answers: Callable[[], bool] = engine_answers,
+    has_image: Callable[[str], bool] = engine_has_image,
+) -> Choice:
+    """What `runners: auto` means on this machine today. Raises NotReadyError where containers are needed in vain.
+
+    Where nothing is `auto`, nobody is asked whether an engine `answers` and `has_image`.
+    """
     auto = [backend for backend, place in places.items() if place.runner == "auto"]
     several = need_docker(places)
-    answers = bool(auto) and engine_answers()
-    if several and not answers:
+    there = bool(auto) and answers()
+    if several and not there:
         by_hand = ", ".join(f"{backend}: local" for backend in several)
         raise NotReadyError(
             f"Backends {', '.join(places)} in one study need containers, and no container engine answers. Start one. "
@@ -142,7 +149,7 @@ def choose_where(places: Mapping[str, BackendPlace]) -> Choice:
         local = {backend for backend, place in places.items() if place.runner == "local"}
         return Choice({backend: _where(backend, place, backend in local) for backend, place in places.items()})
     [(backend, place)] = places.items()
-    why = _why_local(backend, place, answers)
+    why = _why_local(backend, place, there, has_image)
     return Choice({backend: _where(backend, place, bool(why))}, why)
 
 
@@ -152,15 +159,13 @@ def _where(backend: str, place: BackendPlace, local: bool) -> BackendWhere:
     return BackendWhere(launcher="docker", image=place.image or default_image(backend))
 
 
-def _why_local(backend: str, place: BackendPlace, answers: bool) -> str:
+def _why_local(backend: str, place: BackendPlace, answers: bool, has_image: Callable[[str], bool]) -> str:
     """Why `auto` means local here; empty where it means docker."""
     if not answers:
         return "No container engine answers"
     # An image that somebody named is meant; one that nobody named and nobody built is no reason not to begin.
-    if place.image is None and not engine_has_image(default_image(backend)):
-        return (
-            f"A container engine answers, but has no image {default_image(backend)} (images/README.md: how to build it)"
-        )
+    if place.image is None and not has_image(default_image(backend)):
+        return f"A container engine answers, but has no image {default_image(backend)} (docs/containers.md)"
     return ""
 
 

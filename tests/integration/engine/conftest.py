@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from actor_image import actor_image
 from docker_engine import Engine
-from llem_process import llem
+from llem_process import Hosts, llem
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +35,11 @@ def docker_llem(engine: Engine, tmp_path: Path) -> Callable[..., subprocess.Comp
         return llem(*arguments, cwd=tmp_path, env={"DOCKER_HOST": engine.host, **(env or {})})
 
     return run
+
+
+@pytest.fixture
+def start_llem() -> Iterator[Hosts]:
+    """Starts `llem` in the background; what still runs at the test's end is killed."""
+    hosts = Hosts()
+    yield hosts
+    hosts.close()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -13,16 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet
 import pytest
-from docker_engine import BASE_IMAGE, REPOSITORY, Engine
+from docker_engine import BASE_IMAGE, REPOSITORY, Engine, SimulatedGpus
 from engine_compose import FOLDER, Compose
 from engine_containers import ran, read_only
-from llem_process import wait_until
+from llem_process import ENDLESS, TINY, events_of, the_study, wait_for_phase, wait_until
 
 from llem.version import __version__
 
 ORCHESTRATOR_IMAGE = "llem-orchestrator"
 REGISTRY_IMAGE = "llem-test-registry"
+IN_CONTAINERS = "runners: {pytorch: docker}\n"
 # A tar archive without a member.
 EMPTY_IMAGE = b"\0" * 10240
 # Somebody who is not root, and whom no passwd file knows.
@@ -61,6 +67,11 @@ def registry_image(engine: Engine, client: Any, tmp_path_factory: pytest.TempPat
 def free_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return str(server.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def pins(name: str) -> dict[str, str]:
@@ -159,14 +170,15 @@ def test_claim_6_14_the_registry_keeps_what_is_pushed_and_only_this_machine_reac
     def up() -> Any:
         done = compose("registry.yaml", "up", "--detach", env=variables)
         assert done.returncode == 0, done.stderr
+        wait_until("the registry", lambda: answers(int(port)))
         [container] = client.containers.list(filters={"label": f"com.docker.compose.project={compose.project}"})
-        wait_until(
-            "a healthy registry",
-            lambda: client.api.inspect_container(container.id)["State"]["Health"]["Status"] == "healthy",
-        )
         return container
 
+    def health(container: Any) -> str:
+        return str(client.api.inspect_container(container.id)["State"]["Health"]["Status"])
+
     container = up()
+    wait_until("a healthy registry", lambda: health(container) == "healthy")
     listening = {each.laddr.ip for each in psutil.net_connections("tcp") if each.laddr.port == int(port)}
     assert listening == {"127.0.0.1"}
     host = client.api.inspect_container(container.id)["HostConfig"]
@@ -182,3 +194,64 @@ def test_claim_6_14_the_registry_keeps_what_is_pushed_and_only_this_machine_reac
     finally:
         for image in client.images.list(name):
             client.images.remove(image.id, force=True)
+
+
+def fields(value: Any) -> Any:
+    """The names in a JSON value. How long its lists are is a matter of time: so many passes fit into a window."""
+    return {name: fields(each) for name, each in value.items()} if isinstance(value, dict) else ()
+
+
+def layout(study: Path) -> dict[str, Any]:
+    """Every file of a study folder, with the fields of those that have any."""
+    found: dict[str, Any] = {}
+    for path in sorted(study.rglob("*")):
+        name = str(path.relative_to(study))
+        if path.suffix == ".json":
+            found[name] = fields(json.loads(path.read_text()))
+        else:
+            found[name] = pyarrow.parquet.read_schema(path) if path.suffix == ".parquet" else None
+    return found
+
+
+def test_claim_6_14_make_study_inside_gives_the_same_result_as_outside(
+    compose: Compose, orchestrator: str, engine: Engine, engine_gpus: SimulatedGpus, tmp_path: Path
+) -> None:
+    (tmp_path / "study.yaml").write_text(TINY + IN_CONTAINERS)
+    study = ("study", f"STUDY={tmp_path}/study.yaml")
+    outside = subprocess.run(
+        ["make", "-o", f"{sys.prefix}/.installed", f"VENV={sys.prefix}", *study, f"ARGS=-o {tmp_path}/outside"],
+        cwd=REPOSITORY,
+        env={**os.environ, "DOCKER_HOST": engine.host},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert outside.returncode == 0, outside.stderr
+    # From the checkout, where the Makefile is; the study lies elsewhere.
+    mounted = ("-v", f"{tmp_path}:{tmp_path}")
+    inside = compose.of_a_shell(FOLDER / "run", *mounted, "orchestrator", "make", *study, f"ARGS=-o {tmp_path}/inside")
+    assert inside.returncode == 0, inside.stderr
+    for said in (outside, inside):
+        assert "Runs are containers of llem-pytorch" in said.stderr
+        assert "1 of 1 runs completed" in said.stdout
+    studies = [the_study(tmp_path / where) for where in ("inside", "outside")]
+    assert layout(studies[0]) == layout(studies[1])
+    assert (studies[0] / "plan.jsonl").read_text() == (studies[1] / "plan.jsonl").read_text()
+
+
+def test_claim_6_14_ctrl_c_ends_the_run_in_order_and_what_is_written_is_the_callers(
+    compose: Compose, orchestrator: str, engine: Engine, engine_gpus: SimulatedGpus, client: Any, callers_folder: Path
+) -> None:
+    (callers_folder / "study.yaml").write_text(ENDLESS + IN_CONTAINERS)
+    command = ("docker-compose", "-f", FOLDER / "orchestrator.yaml", "run", "--rm", "-T", "orchestrator")
+    host = compose.started(
+        *command, "llem", "run", "study.yaml", cwd=callers_folder, env=as_caller(engine, callers_folder)
+    )
+    with host:
+        study = the_study(callers_folder / "results")
+        wait_for_phase(study, 1, "idle")
+        os.killpg(host.pid, signal.SIGINT)
+        _, said = host.communicate(timeout=120)
+    assert events_of(study)[-2:] == ["run_interrupted", "study_interrupted"], said
+    assert {path.lstat().st_uid for path in study.rglob("*")} == {CALLER}
+    assert client.containers.list(all=True, filters={"label": f"org.llem.folder={study}"}) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.ended import Ended
-from llem.launch.docker.engine import Engine, Json
+from llem.launch.docker.engine import ENDED_STATES, Engine, Json
 from llem.launch.docker.faults import ContainerGone
 from llem.launch.log_file import LOG_FILE, write_log
 from llem.launch.protocol import LaunchFailed
@@ -21,7 +21,6 @@ OUTAGE_PATIENCE_S = 90.0
 """For an engine that is being restarted or updated."""
 _END_PATIENCE_S = 30.0
 _GOING_S = 2.0
-_ENDED_STATES = ("exited", "dead")
 _ENDED_BY_SIGNAL = (8, 137, 143)
 
 
@@ -62,17 +61,11 @@ class Container:
                 self._engine.unpause(self.name)
             if grace_s > 0:
                 self._engine.stop(self.name, grace_s)
-        if self._running():
+        if self._may_run():
             with suppress(ContainerGone, LaunchFailed):
                 self._engine.kill(self.name)
                 self._engine.wait(self.name, _END_PATIENCE_S)
-        try:
-            state = self._inspect()["State"]
-            self._ended = Ended(int(state["ExitCode"]), oom_killed=bool(state["OOMKilled"]), paused=paused)
-        except ContainerGone:
-            self._ended = Ended(None, removed=True, paused=paused)
-        except LaunchFailed:
-            self._ended = Ended(None, engine_gone=True, paused=paused)
+        self._ended = self._stopped(paused)
         return self._ended
 
     def keep_log(self) -> None:
@@ -101,16 +94,19 @@ class Container:
             "name": self.name,
             "image_id": self._seen.get("Image"),
             "user": (self._seen.get("Config") or {}).get("User"),
-            "exit_code": state.get("ExitCode") if state.get("Status") in _ENDED_STATES else None,
+            "exit_code": state.get("ExitCode") if state.get("Status") in ENDED_STATES else None,
             "oom_killed": state.get("OOMKilled"),
             "started": state.get("StartedAt"),
-            "finished": state.get("FinishedAt") if state.get("Status") in _ENDED_STATES else None,
+            "finished": state.get("FinishedAt") if state.get("Status") in ENDED_STATES else None,
         }
 
     def _due(self) -> bool:
         if self._looked_s is None or self._now() - self._looked_s >= _LOOK_EVERY_S:
             return True
-        return any((self._folder / OUT / name).is_file() for name in (RESULT_FILE, ERROR_FILE))
+        # The run may have taken from us the right to look into its `out/`.
+        with suppress(OSError):
+            return any((self._folder / OUT / name).is_file() for name in (RESULT_FILE, ERROR_FILE))
+        return False
 
     def _look(self) -> Ended | None:
         paused = bool((self._seen.get("State") or {}).get("Paused"))
@@ -121,11 +117,25 @@ class Container:
         except LaunchFailed:
             return self._outage_goes_on()
         self._outage_s = None
-        if state["Status"] not in _ENDED_STATES:
+        if state["Status"] not in ENDED_STATES:
+            # Whatever the engine was doing, the run has outlived it.
+            self._outage = False
             return None
         code = int(state["ExitCode"])
         gone = self._outage or (code in _ENDED_BY_SIGNAL and self._engine_is_going())
         return Ended(code, oom_killed=bool(state["OOMKilled"]), paused=paused, engine_gone=gone)
+
+    def _stopped(self, paused: bool) -> Ended:
+        try:
+            state = self._inspect()["State"]
+        except ContainerGone:
+            return Ended(None, removed=True, paused=paused)
+        except LaunchFailed:
+            return Ended(None, engine_gone=True, paused=paused)
+        # An engine that did not end it in all that time does not do its work; the exit code of what runs is 0 for it.
+        if state["Status"] not in ENDED_STATES:
+            return Ended(None, engine_gone=True, paused=paused)
+        return Ended(int(state["ExitCode"]), oom_killed=bool(state["OOMKilled"]), paused=paused)
 
     def _outage_goes_on(self) -> Ended | None:
         self._outage = True
@@ -150,7 +160,11 @@ class Container:
             return bool(self._inspect()["State"]["Paused"])
         return False
 
-    def _running(self) -> bool:
-        with suppress(ContainerGone, LaunchFailed):
-            return bool(self._inspect()["State"]["Running"])
-        return False
+    def _may_run(self) -> bool:
+        """Also where the engine does not tell: better one kill too many than a run beside the next one."""
+        with suppress(LaunchFailed):
+            try:
+                return bool(self._inspect()["State"]["Running"])
+            except ContainerGone:
+                return False
+        return True

@@ -20,6 +20,7 @@ _OLDEST_API = (1, 40)
 """Docker 19.03, the first with device requests."""
 
 _MOST_LOG_LINES = 200_000
+ENDED_STATES = ("exited", "dead")
 
 Json = dict[str, Any]
 
@@ -67,13 +68,12 @@ class Engine:
 
     @classmethod
     def connect(cls, timeout_s: int = _CALL_S) -> Engine:
-        """The engine that DOCKER_HOST (or the default socket) names. Raises LaunchFailed of kind engine_unreachable."""
+        """The engine that docker's own client would use. Raises LaunchFailed of kind engine_unreachable."""
         import docker
 
-        where = os.environ.get("DOCKER_HOST") or "the default socket"
+        where = os.environ.get("DOCKER_HOST") or "docker's default socket or context"
         with engine_errors(f"No container engine answers at {where}"):
-            options = docker.utils.kwargs_from_env()
-            client = docker.APIClient(version="auto", timeout=timeout_s, **options)
+            client = docker.from_env(version="auto", timeout=timeout_s).api
             version = client.version()
             if _version_numbers(str(version.get("ApiVersion", "0"))) < _OLDEST_API:
                 raise LaunchFailed(
@@ -81,7 +81,7 @@ class Engine:
                     f"The engine at {where} speaks API {version.get('ApiVersion')}: too old for GPU requests. "
                     "Docker 19.03 or newer is needed.",
                 )
-            looking = docker.APIClient(version=client.api_version, timeout=min(timeout_s, _LOOK_S), **options)
+            looking = docker.from_env(version=client.api_version, timeout=min(timeout_s, _LOOK_S)).api
             return cls(client, looking, _facts(version, client.info()))
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Engine:
 
     def image(self, name: str) -> EngineImage:
         """What the engine has under a name, or an id. Raises LaunchFailed of kind image_missing."""
-        with engine_errors(f"Image {name} is not on the engine"):
+        with engine_errors(f"Image {name} cannot be used"):
             found = self._client.inspect_image(name)
         config = found.get("Config") or {}
         digests = found.get("RepoDigests") or []
@@ -121,9 +121,10 @@ class Engine:
             raise failure from failure.__cause__
 
     def start(self, container: str) -> None:
-        """Start it; nothing happens where it runs already."""
-        with engine_errors("The container could not be started"):
-            self._client.start(container)
+        """Start it; nothing happens where it was started before: a call that timed out may have done its work."""
+        if self.inspect(container)["State"]["Status"] == "created":
+            with engine_errors("The container could not be started"):
+                self._client.start(container)
 
     def inspect(self, container: str) -> Json:
         """Everything the engine knows of it. Raises ContainerGone."""

@@ -27,17 +27,20 @@ _REFUSALS: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
     ),
     (FailureKind.DISK, ("no space left on device", "disk quota exceeded", "read-only file system")),
     (FailureKind.IMAGE_MISSING, ("no such image",)),
+    # Names are ours alone: the engine is still at what it was asked in a call that timed out.
+    (FailureKind.ENGINE_UNREACHABLE, ("is already in use by container",)),
 )
-NO_DEVICE_DRIVER = "could not select device driver"
-"""Said by an engine that knows nothing of GPUs, on a host without their driver and on one with."""
+KNOWS_NO_GPU = ("could not select device driver", "unresolvable cdi devices")
+"""Said by an engine that knows of no GPU (Docker's, Podman's words), on a host without their driver and on one with."""
 
 LIMIT_REFUSED = "setting rlimit"
 """Said by an engine that may not raise a limit, as within another container."""
 
 _ADVICE = {
-    FailureKind.GPU_REQUEST: "Is the NVIDIA container toolkit installed, and does `nvidia-smi` work?",
+    FailureKind.GPU_REQUEST: "Does `nvidia-smi` work, and is the NVIDIA container toolkit set up (for CDI: nvidia-ctk "
+    "cdi generate)?",
     FailureKind.DISK: "Make room where the engine keeps its data (docker system df).",
-    FailureKind.IMAGE_MISSING: "It was removed, or never was on this engine.",
+    FailureKind.IMAGE_MISSING: "Build it or load it (docs/containers.md); `docker images` shows what there is.",
     FailureKind.IMAGE_UNUSABLE: "Check the image.",
     FailureKind.ENGINE_UNREACHABLE: "Is the engine running (docker info)?",
 }

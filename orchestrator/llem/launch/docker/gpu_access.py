@@ -1,7 +1,7 @@
 """Which GPUs containers may have, and how the engine is asked for them. Pure, but for what `look` does.
 
 the engine accepts the request    the GPUs that NVML shows inside
-it knows of no device driver      and the host has none either: the CPU, said aloud
+it knows of no GPU                and the host has no driver either: the CPU, said aloud
 any other refusal                 the study does not begin: never a silent fallback
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from llem.launch.docker.engine import EngineFacts
-from llem.launch.docker.faults import NO_DEVICE_DRIVER
+from llem.launch.docker.faults import KNOWS_NO_GPU
 from llem.launch.docker.request import GpuDriver, Gpus
 from llem.launch.gpu_probe import ProbeReport
 from llem.launch.gpus import Gpu
@@ -45,10 +45,20 @@ def gpu_access(
         else:
             return _seen_inside(report, on_host), driver
     # Asked for by hand, a driver that is not there is no reason to do without.
-    if setting == "auto" and NO_DEVICE_DRIVER in refusals[0].message.lower() and not driver_on_host():
+    if setting == "auto" and _knows_no_gpu(refusals[0]) and not driver_on_host():
         look(None)
         return [], "nvidia"
-    raise refusals[0]
+    raise _refused(refusals[0].message)
+
+
+def _knows_no_gpu(refusal: LaunchFailed) -> bool:
+    return any(words in refusal.message.lower() for words in KNOWS_NO_GPU)
+
+
+def _refused(message: str) -> LaunchFailed:
+    return LaunchFailed(
+        FailureKind.GPU_REQUEST, f"{message} (To run on the CPU all the same, say so in the study: device: cpu.)"
+    )
 
 
 def _drivers(setting: Literal["auto", "nvidia", "cdi"], facts: EngineFacts) -> tuple[GpuDriver, ...]:
@@ -61,17 +71,14 @@ def _drivers(setting: Literal["auto", "nvidia", "cdi"], facts: EngineFacts) -> t
 
 def _seen_inside(report: ProbeReport, on_host: Sequence[Gpu]) -> list[Gpu]:
     if report.nvml.outcome not in ("ok", "gpu_lost", "no_devices"):
-        raise LaunchFailed(
-            FailureKind.GPU_REQUEST,
+        raise _refused(
             "The engine accepted the request for GPUs, but inside a container they cannot be read: "
-            f"{(report.nvml.message or report.nvml.outcome).rstrip('.')}.",
+            f"{(report.nvml.message or report.nvml.outcome).rstrip('.')}."
         )
     if not on_host:
         return report.boards
     inside = {gpu.uuid for gpu in report.gpus}
     missing = [gpu for gpu in on_host if gpu.uuid not in inside]
     if missing:
-        raise LaunchFailed(
-            FailureKind.GPU_REQUEST, f"GPU {missing[0]} of this machine is not to be seen inside a container."
-        )
+        raise _refused(f"GPU {missing[0]} of this machine is not to be seen inside a container.")
     return list(on_host)

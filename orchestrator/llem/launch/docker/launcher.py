@@ -67,6 +67,7 @@ class _Run:
 
     container: Container
     folder: Path
+    collected: bool = False
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -86,10 +87,12 @@ class DockerLauncher:
         stop: Callable[[float], bool],
         notice: Callable[[str], None],
         environment: Mapping[str, str] = os.environ,
+        connect: Callable[[], Engine] = Engine.connect,
     ) -> None:
         """`gpus` are those the study may use (None: all), `pinned` the digests that a study began with, by backend.
 
-        `stop(seconds)` waits and says whether we were asked to end; `notice` is for lines that people should see.
+        `stop(seconds)` waits and says whether we were asked to end; `notice` is for lines that people should see;
+        `connect` finds the engine.
         Raises NotReadyError where no engine answers.
         """
         self._settings = settings
@@ -100,7 +103,7 @@ class DockerLauncher:
         self._notice = notice
         self._environment = environment
         self._caller = Caller(os.geteuid(), os.getegid())
-        self._engine = _ready(Engine.connect)
+        self._engine = _ready(connect)
         self._facts = self._engine.facts
         self._owner = self._caller.inside(self._facts)
         self._images: dict[str, EngineImage] = {}
@@ -171,13 +174,17 @@ class DockerLauncher:
         return attempt.handle
 
     def find(self, attempt: Attempt) -> str | None:
-        """The container of this attempt, running or ended, that a dead host has left."""
+        """The container of this attempt, running or ended, that a dead host has left. Raises NotReadyError."""
         try:
-            self._patiently(lambda: self._engine.inspect(attempt.handle))
-        except (ContainerGone, LaunchFailed):
+            # Where nobody can tell, the run may still go on: it must not be made to share its GPU with a second one.
+            state = _ready(lambda: self._patiently(lambda: self._engine.inspect(attempt.handle)))["State"]
+        except ContainerGone:
+            return None
+        if state["Status"] == "created":
+            # That host died before it could start it: nothing will ever come of it.
             return None
         container = Container(self._engine, attempt.handle, attempt.folder)
-        self._runs[attempt.handle] = _Run(container, attempt.folder, {"engine": self._facts.name})
+        self._runs[attempt.handle] = _Run(container, attempt.folder, record={"engine": self._facts.name})
         return attempt.handle
 
     def poll(self, handle: str, offset: int) -> Poll:
@@ -191,6 +198,7 @@ class DockerLauncher:
     def collect(self, handle: str) -> None:
         """The folder is shared: the log is kept, and the container removed."""
         run = self._runs[handle]
+        run.collected = True
         try:
             run.container.keep_log()
         finally:
@@ -226,15 +234,17 @@ class DockerLauncher:
         """Kill what runs, over a connection of its own: the other one may be in use by whoever was interrupted."""
         with suppress(LaunchFailed):
             engine = Engine.connect(timeout_s=_KILL_WITHIN_S)
-            for handle in self._runs:
+            for handle in [handle for handle, run in self._runs.items() if not run.collected]:
                 with suppress(LaunchFailed, ContainerGone):
                     engine.kill(handle)
             engine.close()
 
     def close(self) -> None:
         """Remove what of ours is still there, running or not."""
+        self._remove_what_is_left()
         for run in self._runs.values():
-            run.container.remove()
+            if not run.collected:
+                run.container.remove()
         self._runs.clear()
         self._engine.close()
 
@@ -282,7 +292,7 @@ class DockerLauncher:
         def request(where: Workplace, image: EngineImage) -> Json:
             return self._request(image, ("probe", EXCHANGE), where.shown, gpus, where.labels)
 
-        return probed(self._engine, image, where, request)
+        return probed(self._engine, image, where, request, self._stop)
 
     def _shown(self, attempt: Attempt, place: Place, image: EngineImage) -> tuple[list[Shown], Allocation, bool]:
         """What the run's container sees of the host, the allocation in its words, and whether its cache is warm."""

@@ -51,11 +51,15 @@ def remove_of_study(engine: Engine, study_uid: str, uid: int) -> None:
 @contextmanager
 def _owner_is_dead(folder: Path, container: Json) -> Iterator[bool]:
     """Whether nobody runs the study of `folder`; while this lasts nobody begins to."""
+    if not folder.is_absolute():
+        # No label of ours.
+        yield False
+        return
     try:
         fd = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         # The study was deleted; or all of this is not ours to see, from within a container with other mounts.
-        yield folder.is_absolute() and (folder.parent.is_dir() or container.get("State") != "running")
+        yield folder.parent.is_dir() or container.get("State") != "running"
         return
     except OSError:
         yield False

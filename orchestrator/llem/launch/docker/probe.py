@@ -9,6 +9,8 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from llem.errors import NotReadyError
-from llem.launch.docker.engine import Engine, EngineImage, Json
+from llem.launch.docker.engine import ENDED_STATES, Engine, EngineImage, Json
 from llem.launch.docker.faults import ContainerGone
 from llem.launch.docker.folders import give_out, shown_runner
 from llem.launch.docker.leftovers import FOLDER, LOCK_FILE, UID
@@ -28,7 +30,9 @@ from llem.untrusted import Untrusted, read_untrusted
 from llem_runner.contract import FailureKind
 from llem_runner.contract.exchange import IN, OUT, PROBE_FILE
 
+_PREFIX = ".llem-probe-"
 _PATIENCE_S = 120
+_LOOK_EVERY_S = 0.1
 _MOST_BYTES = 1_000_000
 
 Request = Callable[["Workplace", EngineImage], Json]
@@ -52,9 +56,11 @@ class Workplace:
 @contextmanager
 def workplace(parent: Path, owner: tuple[int, int]) -> Iterator[Workplace]:
     """Make one, and remove it. Raises NotReadyError where `parent` cannot be written."""
+    is_new = not parent.exists()
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".llem-probe-", dir=parent.resolve()) as name, _owned(Path(name)):
+        _remove_workplaces_of_the_dead(parent)
+        with TemporaryDirectory(prefix=_PREFIX, dir=parent.resolve()) as name, _owned(Path(name)):
             folder = Path(name)
             folder.chmod(0o755)
             (folder / IN).mkdir()
@@ -70,17 +76,42 @@ def workplace(parent: Path, owner: tuple[int, int]) -> Iterator[Workplace]:
             yield Workplace(folder, nonce, shown)
     except OSError as error:
         raise NotReadyError(f"{parent}: study folders cannot be made here ({error.strerror}).") from error
+    finally:
+        # A machine that is not ready should look as it did before.
+        if is_new:
+            with suppress(OSError):
+                parent.rmdir()
 
 
 @contextmanager
 def _owned(folder: Path) -> Iterator[None]:
-    with (folder / LOCK_FILE).open("w") as lock:
+    draft = folder / f"{LOCK_FILE}.new"
+    with draft.open("w") as lock:
+        # Under its name only when it is locked: a free one means that its owner is dead.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        draft.rename(folder / LOCK_FILE)
         yield
 
 
-def probed(engine: Engine, image: EngineImage, where: Workplace, request: Request) -> ProbeReport:
-    """Run the probe once. Raises LaunchFailed with what the engine, or the image, refused."""
+def _remove_workplaces_of_the_dead(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError), (folder / LOCK_FILE).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def probed(
+    engine: Engine,
+    image: EngineImage,
+    where: Workplace,
+    request: Request,
+    stop: Callable[[float], bool],
+    now: Callable[[], float] = time.monotonic,
+) -> ProbeReport:
+    """Run the probe once. Raises LaunchFailed with what the engine, or the image, refused.
+
+    `stop(seconds)` waits and says whether we were asked to end.
+    """
     (where.folder / OUT / PROBE_FILE).unlink(missing_ok=True)
     name = f"llem-probe-{secrets.token_hex(8)}"
     try:
@@ -89,8 +120,17 @@ def probed(engine: Engine, image: EngineImage, where: Workplace, request: Reques
         raise _unseen(where) if "bind source path" in failure.message else failure from failure
     try:
         engine.start(container)
-        engine.wait(container, _PATIENCE_S)
-        state = engine.inspect(container)["State"]
+        end_s = now() + _PATIENCE_S
+        # Not with the engine's own call to wait: it would keep us from hearing a Ctrl-C.
+        while (state := engine.inspect(container)["State"])["Status"] not in ENDED_STATES:
+            if stop(_LOOK_EVERY_S):
+                raise LaunchFailed(FailureKind.INTERRUPTED, "Stopped while an image was looked at.")
+            if now() > end_s:
+                raise LaunchFailed(
+                    FailureKind.IMAGE_UNUSABLE,
+                    f"The runner does not answer in image {image.name}: a look around inside it takes a second or "
+                    f"two, and did not end within {_PATIENCE_S} s.",
+                )
         said = engine.logs(container).decode(errors="replace")
     except ContainerGone as error:
         raise LaunchFailed(FailureKind.IMAGE_UNUSABLE, "The probe's container was removed from outside.") from error
