@@ -7,17 +7,20 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llem.ended import Ended
+from llem.execution.company import Company
 from llem.execution.exchange import read_gpu_uuids, read_order, write_order
 from llem.execution.follow import follow
-from llem.execution.launch_record import LaunchRecord, started_before
+from llem.execution.launch_record import LaunchRecord, gate_before, started_before
 from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import prompts_key
 from llem.execution.session import Session
+from llem.execution.thermal_gate import GateWait
 from llem.execution.watch import Verdict, Watch
 from llem.launch.log_file import LOG_FILE, last_lines
 from llem.launch.protocol import Attempt, LaunchFailed, Place
@@ -26,11 +29,17 @@ from llem.results.diagnose import diagnose
 from llem.results.read import Expected, ResultRejected, read_error, read_result
 from llem.results.timeline import save_timeline
 from llem_runner.contract import ExperimentResult, FailureKind
+from llem_runner.contract.events import Event
 from llem_runner.contract.exchange import RESULT_FILE
 
 
-def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) -> RunEnding:
-    """Execute a run once. Raises JournalUnwritable; everything else that goes wrong is the run's own ending."""
+def attempt_run(
+    session: Session, run: PlannedRun, number: int, place: Place, gate: GateWait | None = None
+) -> RunEnding:
+    """Execute a run once, which came through the thermal `gate`.
+
+    Raises JournalUnwritable; everything else that goes wrong is the run's own ending.
+    """
     folder = session.folder.run(run.sequence, run.run_id)
     attempt = _attempt(session, run, number, folder)
     try:
@@ -42,7 +51,7 @@ def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) ->
     session.journal.append("run_started", run_id=run.run_id, attempt=number, handle=attempt.handle)
     session.manifest.update(run_in_hand=run.run_id)
     launcher = session.launchers.of(run.experiment)
-    record = _record(session, attempt, place, time.time())
+    record = _record(session, attempt, place, time.time(), gate.described() if gate else None)
     try:
         record.write()
         handle = launcher.start(attempt, place)
@@ -54,7 +63,8 @@ def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) ->
         with suppress(OSError):
             record.failed(failure.kind, failure.message, time.time()).write()
         return _failed(run, failure.kind, failure.message)
-    return _followed(session, run, record, handle)
+    company = Company(place.gpu_uuids, lambda: launcher.pids(handle))
+    return _followed(session, run, record, handle, company)
 
 
 def collect_left_behind(session: Session, run: PlannedRun) -> RunEnding | None:
@@ -75,30 +85,49 @@ def collect_left_behind(session: Session, run: PlannedRun) -> RunEnding | None:
         session.observer.notice(
             f"{run.run_id} was left by a llem that died, and went on without it: waiting for its end."
         )
-        ending = _followed(session, run, _record(session, attempt, place, None), handle)
+        record = _record(session, attempt, place, started_before(folder), gate_before(folder))
+        # What it told so far comes all at once: nobody can look now who was there then.
+        ending = _followed(session, run, record, handle, None)
     else:
         if handle is not None:
             # It must not share the GPU with the next run.
             launcher.stop(handle, grace_s=5)
-        ending = _judge(session, run, attempt, Ended(0), None, {})
+        ending = _judge(session, run, attempt, Ended(0), None, _Seen())
     return ending if ending.result is not None else None
 
 
-def _followed(session: Session, run: PlannedRun, record: LaunchRecord, handle: str) -> RunEnding:
+@dataclass(frozen=True)
+class _Seen:
+    """What the host saw of a run, for its result."""
+
+    launched: Mapping[str, Any] = field(default_factory=dict)
+    strangers: int | None = None
+
+
+def _followed(
+    session: Session, run: PlannedRun, record: LaunchRecord, handle: str, company: Company | None
+) -> RunEnding:
     """From a start to what came of it, with `launch.json` as the record."""
-    ended, verdict = _follow(session, run, handle)
-    facts = session.launchers.of(run.experiment).record(handle)
+    ended, verdict = _follow(session, run, handle, company)
+    record = record.ended(ended, verdict, time.time(), session.launchers.of(run.experiment).record(handle))
     # On a full disk the result itself is more important than the record of how it came.
     with suppress(OSError):
-        record.ended(ended, verdict, time.time(), facts).write()
-    return _judge(session, run, record.attempt, ended, verdict, facts)
+        record.write()
+    seen = _Seen(record.for_result, company.strangers if company else None)
+    return _judge(session, run, record.attempt, ended, verdict, seen)
 
 
-def _record(session: Session, attempt: Attempt, place: Place, started_unix_s: float | None) -> LaunchRecord:
+def _record(
+    session: Session,
+    attempt: Attempt,
+    place: Place,
+    started_unix_s: float | None,
+    gate: Mapping[str, Any] | None,
+) -> LaunchRecord:
     backend = attempt.config.backend
     name = session.launchers.of(attempt.config).name
     digest = session.launchers.image(backend).digest
-    return LaunchRecord(attempt, name, place, digest, started_unix_s or started_before(attempt.folder))
+    return LaunchRecord(attempt, name, place, digest, started_unix_s, gate=gate)
 
 
 def _attempt(session: Session, run: PlannedRun, number: int, folder: Path, nonce: str | None = None) -> Attempt:
@@ -117,9 +146,15 @@ def _attempt(session: Session, run: PlannedRun, number: int, folder: Path, nonce
     )
 
 
-def _follow(session: Session, run: PlannedRun, handle: str) -> tuple[Ended, Verdict | None]:
+def _follow(session: Session, run: PlannedRun, handle: str, company: Company | None) -> tuple[Ended, Verdict | None]:
     """From the start to the end. Whatever goes wrong in between, the runner does not go on beside the next one."""
     launcher = session.launchers.of(run.experiment)
+
+    def on_event(event: Event) -> None:
+        session.observer.run_event(run, event)
+        if company is not None:
+            company.see(event)
+
     try:
         session.observer.run_started(run)
         ended, verdict = follow(
@@ -127,7 +162,7 @@ def _follow(session: Session, run: PlannedRun, handle: str) -> tuple[Ended, Verd
             handle,
             Watch(session.limits, time.monotonic()),
             session.interrupts,
-            lambda event: session.observer.run_event(run, event),
+            on_event,
             session.observer.notice,
         )
     except BaseException:
@@ -145,14 +180,14 @@ def _judge(
     attempt: Attempt,
     ended: Ended,
     verdict: Verdict | None,
-    launched: Mapping[str, Any],
+    seen: _Seen,
 ) -> RunEnding:
     """A run that ended with 0 and a valid result is completed, even if we asked it to stop; else it is diagnosed."""
     expected = Expected(run_id=run.run_id, attempt=attempt.number, nonce=attempt.nonce)
     rejected: str | None = None
     if ended.exit_code == 0:
         try:
-            return _completed(session, run, attempt, read_result(attempt.folder, expected), launched)
+            return _completed(session, run, attempt, read_result(attempt.folder, expected), seen)
         except ResultRejected as error:
             rejected = str(error)
         except OSError as error:
@@ -168,14 +203,14 @@ def _judge(
     return RunEnding(run, kind=str(failure.kind), message=failure.message, last_words=last_words)
 
 
-def _completed(
-    session: Session, run: PlannedRun, attempt: Attempt, result: ExperimentResult, launched: Mapping[str, Any]
-) -> RunEnding:
+def _completed(session: Session, run: PlannedRun, attempt: Attempt, result: ExperimentResult, seen: _Seen) -> RunEnding:
     """Keep a result. Raises ResultRejected where it is of another experiment, OSError where it cannot be written."""
     if result.experiment != run.experiment or result.backend != run.experiment.backend:
         raise ResultRejected("the result is of another experiment than the one that was asked for")
     image = session.launchers.image(run.experiment.backend)
-    result = complete(result, HostFacts(run.experiment_id, run.cycle, attempt.number, image, launched))
+    result = complete(
+        result, HostFacts(run.experiment_id, run.cycle, attempt.number, image, seen.launched, seen.strangers)
+    )
     write_result(attempt.folder / RESULT_FILE, result)
     if session.facts.save_timeline and result.energy.source != "none":
         _keep_timeline(session, run, attempt.folder)

@@ -74,6 +74,7 @@ def begin(
         where=dict(where),
         docker=study.docker,
         gpus=settings.gpus,
+        gate=settings.gate,
         prompts=inputs.prompt_hashes(),
         skipped=tuple(skipped.to_json() for skipped in plan.skipped),
         warnings=tuple({"code": "plan", "message": message} for message in plan.warnings),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from llem.errors import NotReadyError
 from llem.execution.where import BackendWhere
-from llem.study.study_keys import DockerSettings
+from llem.study.study_keys import DockerSettings, GateSettings
 from llem_runner.contract.strict import Record
 
 
@@ -35,6 +35,8 @@ class StudyFacts(Record):
     docker: DockerSettings = DockerSettings()
     gpus: tuple[int | str, ...] | None = None
     """`execution.gpus`."""
+    gate: GateSettings | None = None
+    """`execution.gate`."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
     skipped: tuple[dict[str, Any], ...] = ()

@@ -30,6 +30,13 @@ class LaunchRecord:
     verdict: Verdict | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What only the launcher knows: of a container its image, id, times and exit state."""
+    gate: Mapping[str, Any] | None = None
+    """How the run came through the thermal gate; None without one."""
+
+    @property
+    def for_result(self) -> dict[str, Any]:
+        """What of it belongs to the result's environment."""
+        return {**self.facts, **({"gate": self.gate} if self.gate else {})}
 
     def ended(self, ended: Ended, verdict: Verdict | None, unix_s: float, facts: Mapping[str, Any]) -> LaunchRecord:
         """The same launch, ended."""
@@ -55,6 +62,7 @@ class LaunchRecord:
             "ended_unix_s": self.ended_unix_s,
             "state": asdict(self.end) if self.end else None,
             "stopped_by_us": str(self.verdict.kind) if self.verdict else None,
+            "gate": self.gate,
             **self.facts,
         }
         (attempt.folder / LAUNCH_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -62,7 +70,19 @@ class LaunchRecord:
 
 def started_before(folder: Path) -> float | None:
     """When the launch that `launch.json` of a run's folder records began; None where it says nothing."""
+    started = _recorded(folder).get("started_unix_s")
+    return float(started) if isinstance(started, (int, float)) else None
+
+
+def gate_before(folder: Path) -> dict[str, Any] | None:
+    """How the run that `launch.json` of a folder records came through the gate; None where it says nothing."""
+    gate = _recorded(folder).get("gate")
+    return gate if isinstance(gate, dict) else None
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
     try:
-        return float(json.loads((folder / LAUNCH_FILE).read_bytes())["started_unix_s"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        content = json.loads((folder / LAUNCH_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -142,6 +142,11 @@ class LocalLauncher:
         """By NVML."""
         return memory_used(gpu_uuids)
 
+    def pids(self, handle: str) -> frozenset[int]:
+        """The runner, whatever it started, and what else is of its session."""
+        leader = self._leader_pid(handle)
+        return frozenset({leader, *_children(leader), *(pid for pid in psutil.pids() if _session(pid) == leader)})
+
     def clear(self, study_uid: str) -> None:
         """A runner ends with its host: there is nothing that it could leave."""
         del study_uid
@@ -213,6 +218,20 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

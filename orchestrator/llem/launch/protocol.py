@@ -112,6 +112,9 @@ class Launcher(Protocol):
     def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
         """Bytes in use on each GPU; None where nobody can tell."""
 
+    def pids(self, handle: str) -> frozenset[int] | None:
+        """The run's processes, by the ids of the machine it is on; None where nobody can tell."""
+
     def clear(self, study_uid: str) -> None:
         """End and remove whatever is left of a study that is ours."""
 

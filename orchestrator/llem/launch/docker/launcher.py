@@ -225,6 +225,12 @@ class DockerLauncher:
             return {uuid: report.memory_used.get(uuid) for uuid in gpu_uuids}
         return used
 
+    def pids(self, handle: str) -> frozenset[int] | None:
+        """As the engine's machine numbers them."""
+        with suppress(LaunchFailed, ContainerGone):
+            return self._engine.pids(handle)
+        return None
+
     def clear(self, study_uid: str) -> None:
         """Remove every container of a study."""
         self._remove_what_is_left()
