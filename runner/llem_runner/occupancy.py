@@ -38,7 +38,7 @@ def _of_board(recording: Recording, board: Board, load_s: float, window: Span) -
 
 def _slow(recording: Recording, board: Board, column: str) -> Readings:
     series = recording.timeline.devices.get(board.uuid) if recording.timeline else None
-    return series.slow.get(column, []) if series else []
+    return series.slow.get(column, []) if series is not None else []
 
 
 def _most(readings: Readings, start_s: float, end_s: float) -> int | None:

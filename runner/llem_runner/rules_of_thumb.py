@@ -25,13 +25,13 @@ def of_the_window(duration_s: float, rise_c: float | None) -> Warnings:
     if duration_s < WINDOW_S:
         yield (
             "window_short",
-            f"The measured window is {duration_s:.1f} s long. Below {WINDOW_S:g} s the steps of a sensor weigh, and a "
+            f"The measured window is {duration_s:.4g} s long. Below {WINDOW_S:g} s the steps of a sensor weigh, and a "
             "moment decides: raise energy.min_window_seconds.",
         )
     if rise_c is not None and rise_c > RISE_C:
         yield (
             "temperature_rise",
-            f"A GPU became {rise_c:.0f} °C warmer in the window (above {RISE_C:g} °C: it was not warm at the start, "
+            f"A GPU became {rise_c:g} °C warmer in the window (above {RISE_C:g} °C: it was not warm at the start, "
             "and a warm chip draws more). Raise warmup.thermal_floor_seconds.",
         )
 
