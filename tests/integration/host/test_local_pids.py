@@ -12,7 +12,8 @@ RUNNER = """
 import os, subprocess, sys, time
 sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
 child = subprocess.Popen(sleep)
-inner = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL).pid, flush=True)"
+quiet = "stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL"
+inner = f"import subprocess, sys; print(subprocess.Popen(sys.argv[1:], {quiet}).pid, flush=True)"
 orphan = subprocess.run([sys.executable, "-c", inner, *sleep], capture_output=True, text=True, check=True).stdout
 print(child.pid, int(orphan), flush=True)
 time.sleep(60)

@@ -17,7 +17,15 @@ import pytest
 
 from llem_runner import measure as procedure
 from llem_runner.backends.protocol import BackendFacts, PeakMemory, RequestOutput
-from llem_runner.contract import CONTRACT_VERSION, Allocation, ExchangeFolder, ExperimentResult, RunOrder
+from llem_runner.contract import (
+    CONTRACT_VERSION,
+    Allocation,
+    ExchangeFolder,
+    ExperimentResult,
+    FailureKind,
+    RunFailed,
+    RunOrder,
+)
 from llem_runner.event_log import EventLog
 from llem_runner.lifeline import StopRequest
 from llem_runner.marks import Marks
@@ -209,3 +217,37 @@ def test_claim_8_13_a_run_of_fewer_prompts_than_a_batch_and_of_a_short_window_sa
     monkeypatch.setattr(Engine, "batch_limit", lambda engine: 8)
     _, result, _ = measured(tmp_path, monkeypatch, {**NO_WINDOW, "warmup": {"enabled": False}})
     assert {"window_short", "batch_not_filled"} <= {warning.code for warning in result.warnings}
+
+
+def test_claim_8_zero_output_tokens_are_a_result_without_energy_per_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(engine: Engine, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> Any:
+        start_s = time.monotonic()
+        return [RequestOutput((), 4, start_s, time.monotonic(), cached_tokens=0) for _ in prompts]
+
+    monkeypatch.setattr(Engine, "generate", silent)
+    experiment = {**NO_WINDOW, "warmup": {"convergence_detection": False, "n_warmup": 2}}
+    _, result, _ = measured(tmp_path, monkeypatch, experiment)
+    assert (result.tokens.output, result.tokens.input, result.requests.completed) == (0, 20, 5)
+    assert result.energy.per_output_token_j is None
+    assert result.throughput.output_tokens_per_s == 0
+
+
+@pytest.mark.parametrize(("dies_at", "phase"), [(0, "warmup"), (1, "warmup"), (2, "measure"), (3, "measure")], ids=str)
+def test_claim_8_an_engine_that_dies_in_the_warmup_or_half_way_through_the_passes_ends_the_run_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int, phase: str
+) -> None:
+    calls = itertools.count()
+    real = Engine.generate
+
+    def dying(engine: Engine, *arguments: Any) -> Any:
+        if next(calls) == dies_at:
+            raise RunFailed(FailureKind.INFERENCE, f"died in {engine._marks().phase_in_hand}")
+        return real(engine, *arguments)
+
+    monkeypatch.setattr(Engine, "generate", dying)
+    experiment = {"warmup": {"convergence_detection": False, "n_warmup": 2}, "energy": {"min_window_seconds": 600}}
+    with pytest.raises(RunFailed, match=f"died in {phase}"):
+        measured(tmp_path, monkeypatch, experiment)
+    assert not list((tmp_path / "out").glob("result.json"))
