@@ -65,7 +65,9 @@ class ScriptedLauncher:
     def capacity(self) -> list[Place]:
         return [Place("localhost", "a GPU" if self.gpus else None, self.gpus)]
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str], parent: Path) -> dict[str, Image]:
+    def prepare(
+        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+    ) -> dict[str, Image]:
         return {}
 
     def check_readable(self, folders: Sequence[str]) -> None:
@@ -96,6 +98,9 @@ class ScriptedLauncher:
 
     def pids(self, handle: str) -> frozenset[int] | None:
         return self.own_pids
+
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        return None
 
     def clear(self, study_uid: str) -> None:
         """Nothing is left."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.execution.observer import Observer, RunEnding
-from llem.printable import on_one_line, printable
+from llem.printable import on_further_lines, on_one_line, printable
 from llem_runner.contract.events import Event, HeartbeatEvent, PhaseEvent, ProgressEvent, WarningEvent
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class LineObserver(Observer):
         if isinstance(event, PhaseEvent) and self._verbose:
             self.say(f"[{run.sequence}/{self._total}]   {event.name}")
         elif isinstance(event, WarningEvent) and self._verbose:
-            words = printable(f"{event.code}: {event.message}", 500)
+            words = on_one_line(printable(f"{event.code}: {event.message}", 500))
             self.say(f"[{run.sequence}/{self._total}]   warning {words}")
 
     def run_ended(self, ending: RunEnding) -> None:
@@ -167,7 +167,7 @@ def outcome(ending: RunEnding) -> str:
     """How a run ended, in one line."""
     result = ending.result
     if result is None:
-        return printable(f"{ending.kind}: {ending.message}")
+        return on_further_lines(f"{ending.kind}: {ending.message}")
     energy = result.energy.per_output_token_j
     joules = f", {energy:.3g} J/output token" if energy is not None else ""
     flag = ", simulated" if result.simulated else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from llem.ended import Ended
 from llem.execution.company import Company
 from llem.execution.exchange import read_gpu_uuids, read_order, write_order
 from llem.execution.follow import follow
-from llem.execution.launch_record import LaunchRecord, gate_before, started_before
+from llem.execution.launch_record import LaunchRecord, facts_before, started_before
 from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import prompts_key
@@ -51,7 +52,9 @@ def attempt_run(
     session.journal.append("run_started", run_id=run.run_id, attempt=number, handle=attempt.handle)
     session.manifest.update(run_in_hand=run.run_id)
     launcher = session.launchers.of(run.experiment)
-    record = _record(session, attempt, place, time.time(), gate.described() if gate else None)
+    record = _record(session, attempt, place, time.time())
+    if gate is not None:
+        record = record.begun({"gate": gate.described()})
     try:
         record.write()
         handle = launcher.start(attempt, place)
@@ -63,6 +66,10 @@ def attempt_run(
         with suppress(OSError):
             record.failed(failure.kind, failure.message, time.time()).write()
         return _failed(run, failure.kind, failure.message)
+    # Written now for whoever goes on with it, should this host die.
+    record = record.begun(launcher.record(handle))
+    with suppress(OSError):
+        record.write()
     company = Company(place.gpu_uuids, lambda: launcher.pids(handle))
     return _followed(session, run, record, handle, company)
 
@@ -85,14 +92,14 @@ def collect_left_behind(session: Session, run: PlannedRun) -> RunEnding | None:
         session.observer.notice(
             f"{run.run_id} was left by a llem that died, and went on without it: waiting for its end."
         )
-        record = _record(session, attempt, place, started_before(folder), gate_before(folder))
+        record = _record(session, attempt, place, started_before(folder)).begun(facts_before(folder))
         # What it told so far comes all at once: nobody can look now who was there then.
         ending = _followed(session, run, record, handle, None)
     else:
         if handle is not None:
             # It must not share the GPU with the next run.
             launcher.stop(handle, grace_s=5)
-        ending = _judge(session, run, attempt, Ended(0), None, _Seen())
+        ending = _judge(session, run, attempt, Ended(0), None, _Seen(facts_before(folder)))
     return ending if ending.result is not None else None
 
 
@@ -109,25 +116,19 @@ def _followed(
 ) -> RunEnding:
     """From a start to what came of it, with `launch.json` as the record."""
     ended, verdict = _follow(session, run, handle, company)
-    record = record.ended(ended, verdict, time.time(), session.launchers.of(run.experiment).record(handle))
+    facts = {**record.facts, **session.launchers.of(run.experiment).record(handle)}
     # On a full disk the result itself is more important than the record of how it came.
     with suppress(OSError):
-        record.write()
-    seen = _Seen(record.for_result, company.strangers if company else None)
+        record.ended(ended, verdict, time.time(), facts).write()
+    seen = _Seen(facts, company.strangers if company else None)
     return _judge(session, run, record.attempt, ended, verdict, seen)
 
 
-def _record(
-    session: Session,
-    attempt: Attempt,
-    place: Place,
-    started_unix_s: float | None,
-    gate: Mapping[str, Any] | None,
-) -> LaunchRecord:
+def _record(session: Session, attempt: Attempt, place: Place, started_unix_s: float | None) -> LaunchRecord:
     backend = attempt.config.backend
     name = session.launchers.of(attempt.config).name
     digest = session.launchers.image(backend).digest
-    return LaunchRecord(attempt, name, place, digest, started_unix_s, gate=gate)
+    return LaunchRecord(attempt, name, place, digest, started_unix_s)
 
 
 def _attempt(session: Session, run: PlannedRun, number: int, folder: Path, nonce: str | None = None) -> Attempt:
@@ -198,6 +199,7 @@ def _judge(
         error=read_error(attempt.folder, expected),
         rejected=rejected,
         asked_words=verdict.message if verdict else None,
+        no_room=_is_full(attempt.folder),
     )
     last_words = tuple(last_lines(attempt.folder / LOG_FILE, _LAST_LINES))
     return RunEnding(run, kind=str(failure.kind), message=failure.message, last_words=last_words)
@@ -228,7 +230,17 @@ def _keep_timeline(session: Session, run: PlannedRun, folder: Path) -> None:
 
 
 _LAST_LINES = 20
+_LEAST_ROOM_BYTES = 64 << 10
+"""For a runner to say in error.json why it ended."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _LEAST_ROOM_BYTES
 
 
 def _unwritten(folder: Path, error: OSError) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
 
 from llem.errors import NotReadyError
 from llem.execution.interrupts import Interrupts
 from llem.execution.observer import Observer
 from llem.execution.where import Launchers
 from llem.launch.gpu_drain import GpuDrain
-from llem.launch.gpu_lease import leased
+from llem.launch.gpu_lease import LeaseGivenUp, leased, nobody
 from llem.launch.gpus import compute_processes, gpus_needed
 from llem.launch.protocol import LaunchFailed, Place
 from llem_runner.contract import ExperimentConfig, FailureKind
@@ -23,7 +24,8 @@ class NoHealthyGpu(NotReadyError):
 class GpuUse:
     """The GPUs of one study in execution."""
 
-    def __init__(self, launchers: Launchers, interrupts: Interrupts, observer: Observer) -> None:
+    def __init__(self, study_uid: str, launchers: Launchers, interrupts: Interrupts, observer: Observer) -> None:
+        self._study_uid = study_uid
         self._launchers = launchers
         self._interrupts = interrupts
         self._observer = observer
@@ -44,9 +46,7 @@ class GpuUse:
             healthy = tuple(uuid for uuid in place.gpu_uuids if uuid not in self._unhealthy)
             needed = gpus_needed(config, healthy)
             if 0 < needed <= len(healthy):
-                chosen = Place(place.host, place.gpu_model, healthy[:needed])
-                self.lease(chosen.gpu_uuids)
-                return chosen
+                return Place(place.host, place.gpu_model, self._leased_of(config, healthy, needed))
         if self._unhealthy:
             reasons = "; ".join(f"{uuid}: {reason}" for uuid, reason in self._unhealthy.items())
             raise NoHealthyGpu(f"No healthy GPU is left for this study ({reasons}).")
@@ -57,26 +57,61 @@ class GpuUse:
         )
 
     def lease(self, gpu_uuids: Iterable[str]) -> None:
-        """Have these to ourselves until the end, with those we have. Raises LeaseGivenUp, NotReadyError."""
-        if self._leased.issuperset(gpu_uuids):
-            return
-        # All at once, after giving back what we held: who waits for one and holds another may wait for ever.
+        """Have these to ourselves until the end: those of a run of ours that goes on there.
+
+        Raises LeaseGivenUp, NotReadyError.
+        """
+        if not self._leased.issuperset(gpu_uuids):
+            self._lease_anew(self._leased.union(gpu_uuids))
+
+    def _leased_of(self, config: ExperimentConfig, healthy: Sequence[str], needed: int) -> tuple[str, ...]:
+        """`needed` of the GPUs `healthy`, ours: those that we have, else whichever are free first."""
+        ours = [uuid for uuid in healthy if uuid in self._leased]
+        if len(ours) < needed:
+            others = [uuid for uuid in healthy if uuid not in self._leased]
+            user = partial(self._launchers.of(config).other_user, study_uid=self._study_uid)
+            try:
+                ours += self._lease_anew(self._leased, others, needed - len(ours), user)
+            except LaunchFailed as failure:
+                if self._interrupts.requested:
+                    raise LeaseGivenUp(str(failure)) from failure
+                raise
+        return tuple(uuid for uuid in healthy if uuid in ours)[:needed]
+
+    def _lease_anew(
+        self,
+        uuids: Iterable[str],
+        some: Sequence[str] = (),
+        count: int = 0,
+        user: Callable[[str], str | None] = nobody,
+    ) -> tuple[str, ...]:
+        """All at once, after giving back what we held: who waits for one and holds another may wait for ever."""
+        wanted = sorted(uuids)
         self._leases.close()
-        wanted = self._leased | set(gpu_uuids)
         self._leased = set()
-        self._leases.enter_context(leased(sorted(wanted), self._interrupts.wait, self._observer.notice))
-        self._leased = wanted
+        lease = leased(wanted, self._interrupts.wait, self._observer.notice, some=some, count=count, user=user)
+        chosen = self._leases.enter_context(lease)
+        self._leased = {*wanted, *chosen}
+        return chosen
 
     def before(self, config: ExperimentConfig, place: Place) -> None:
         """Remember what is in use on the GPUs of a run that is about to start."""
         if place.gpu_uuids:
-            self._drain(config).before(place.gpu_uuids)
+            # Whoever cannot look now cannot start the run either, which is where it is told.
+            with suppress(LaunchFailed, NotReadyError):
+                self._drain(config).before(place.gpu_uuids)
 
     def after(self, config: ExperimentConfig, place: Place) -> None:
         """Wait until the run's GPUs are empty again; one that does not get there is used no more."""
-        if not place.gpu_uuids:
+        # Somebody who asked us to end is not kept for a judgement that no further run needs.
+        if not place.gpu_uuids or self._interrupts.requested:
             return
-        for uuid, reason in self._drain(config).after(place.gpu_uuids).items():
+        try:
+            full = self._drain(config).after(place.gpu_uuids)
+        except (LaunchFailed, NotReadyError) as failure:
+            self._observer.notice(f"Whether the GPUs are empty again after the run is not known: {failure}")
+            return
+        for uuid, reason in full.items():
             self._unhealthy[uuid] = reason
             self._observer.notice(f"GPU {uuid} is used no more in this study: {reason}.")
 

@@ -14,6 +14,11 @@ from llem.launch.protocol import Attempt, Place
 from llem_runner.contract import FailureKind
 
 LAUNCH_FILE = "launch.json"
+_OURS = (
+    *("launcher", "handle", "attempt", "place", "model_path", "adapter_path", "image", "digest"),
+    *("started_unix_s", "ended_unix_s", "state", "stopped_by_us"),
+)
+"""What is in it besides the launcher's own facts."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,12 @@ class LaunchRecord:
     end: Ended | None = None
     verdict: Verdict | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What only the launcher knows: of a container its image, id, times and exit state."""
-    gate: Mapping[str, Any] | None = None
-    """How the run came through the thermal gate; None without one."""
+    """What only the launcher knows: of a container its image, id, times and exit state; and the thermal `gate`, where
+    there is one."""
 
-    @property
-    def for_result(self) -> dict[str, Any]:
-        """What of it belongs to the result's environment."""
-        return {**self.facts, **({"gate": self.gate} if self.gate else {})}
+    def begun(self, facts: Mapping[str, Any]) -> LaunchRecord:
+        """The same launch, begun."""
+        return replace(self, facts={**self.facts, **facts})
 
     def ended(self, ended: Ended, verdict: Verdict | None, unix_s: float, facts: Mapping[str, Any]) -> LaunchRecord:
         """The same launch, ended."""
@@ -44,7 +47,9 @@ class LaunchRecord:
 
     def failed(self, kind: FailureKind, message: str, unix_s: float) -> LaunchRecord:
         """The same launch, which came to nothing."""
-        return replace(self, ended_unix_s=unix_s, facts={"failed": {"kind": str(kind), "message": message}})
+        return replace(
+            self, ended_unix_s=unix_s, facts={**self.facts, "failed": {"kind": str(kind), "message": message}}
+        )
 
     def write(self) -> None:
         """Write `launch.json` into the run's folder. Raises OSError."""
@@ -62,7 +67,6 @@ class LaunchRecord:
             "ended_unix_s": self.ended_unix_s,
             "state": asdict(self.end) if self.end else None,
             "stopped_by_us": str(self.verdict.kind) if self.verdict else None,
-            "gate": self.gate,
             **self.facts,
         }
         (attempt.folder / LAUNCH_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -70,17 +74,16 @@ class LaunchRecord:
 
 def started_before(folder: Path) -> float | None:
     """When the launch that `launch.json` of a run's folder records began; None where it says nothing."""
-    started = _recorded(folder).get("started_unix_s")
-    return float(started) if isinstance(started, (int, float)) else None
+    started_unix_s = _content(folder).get("started_unix_s")
+    return float(started_unix_s) if isinstance(started_unix_s, int | float) else None
 
 
-def gate_before(folder: Path) -> dict[str, Any] | None:
-    """How the run that `launch.json` of a folder records came through the gate; None where it says nothing."""
-    gate = _recorded(folder).get("gate")
-    return gate if isinstance(gate, dict) else None
+def facts_before(folder: Path) -> dict[str, Any]:
+    """What the launcher knew of the launch that `launch.json` records; empty where it says nothing."""
+    return {name: value for name, value in _content(folder).items() if name not in _OURS}
 
 
-def _recorded(folder: Path) -> dict[str, Any]:
+def _content(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / LAUNCH_FILE).read_bytes())
     except (OSError, ValueError):

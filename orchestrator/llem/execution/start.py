@@ -18,7 +18,7 @@ from llem.execution.folder import StudyFolder
 from llem.execution.gpu_use import GpuUse
 from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
-from llem.execution.launch_record import gate_before
+from llem.execution.launch_record import facts_before
 from llem.execution.loop import StopReason, record_ending, run_plan
 from llem.execution.manifest import Counts, Manifest
 from llem.execution.observer import Observer
@@ -103,7 +103,7 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         options = _options(facts.docker, facts.gpus, configs.values())
         opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
         with closing(opened) as launchers:
-            _prepare(launchers, folder.root, interrupts)
+            _prepare(launchers, folder.root, interrupts, facts.study_uid)
             if begun.todo:
                 observer.notice(launchers.described(options.wants_gpus))
             inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
@@ -116,7 +116,7 @@ def _execute(
 ) -> StudyEnd:
     interrupts.on_urgent = launchers.kill
     folder, facts = begun.folder, begun.facts
-    with Journal(folder.journal) as journal, closing(GpuUse(launchers, interrupts, observer)) as gpus:
+    with Journal(folder.journal) as journal, closing(GpuUse(facts.study_uid, launchers, interrupts, observer)) as gpus:
         counts = Counts(total=len(begun.runs), completed=len(begun.done))
         manifest = Manifest(folder.manifest, facts, counts)
         gate = ThermalGate(facts.gate, interrupts.wait, observer.notice, idle_c=_idle_temperatures(begun))
@@ -140,7 +140,7 @@ def _idle_temperatures(begun: Begun) -> dict[str, float]:
     """What the gate of a study that goes on saw before: its GPUs may be warm now."""
     if begun.facts.gate is None or not begun.resumed:
         return {}
-    return idle_seen(gate_before(begun.folder.run(run.sequence, run.run_id)) for run in begun.runs)
+    return idle_seen(facts_before(begun.folder.run(run.sequence, run.run_id)).get("gate") for run in begun.runs)
 
 
 def _all_runs(session: Session, begun: Begun) -> StopReason:
@@ -179,10 +179,10 @@ def _with_models(
         return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
 
 
-def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts) -> None:
+def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts, resumed: str | None = None) -> None:
     """`Launchers.prepare`; a Ctrl-C meanwhile is told as what it is."""
     with _not_interrupted(interrupts):
-        launchers.prepare(parent)
+        launchers.prepare(parent, resumed)
 
 
 @contextmanager

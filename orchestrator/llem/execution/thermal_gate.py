@@ -120,11 +120,11 @@ class ThermalGate:
         )
 
 
-def idle_seen(gates: Iterable[Mapping[str, Any] | None]) -> dict[str, float]:
+def idle_seen(gates: Iterable[Any]) -> dict[str, float]:
     """The idle temperatures in what earlier runs of a study recorded of its gate, by UUID."""
     found: dict[str, float] = {}
     for gate in gates:
-        gpus = gate.get("gpus") if gate else None
+        gpus = gate.get("gpus") if isinstance(gate, dict) else None
         for uuid, gpu in gpus.items() if isinstance(gpus, dict) else ():
             idle_c = gpu.get("idle_c") if isinstance(gpu, dict) else None
             if isinstance(idle_c, (int, float)):

@@ -67,13 +67,13 @@ class Launchers:
         """The image of a backend's runs; of local ones one without a name."""
         return self._images.get(backend) or Image()
 
-    def prepare(self, parent: Path) -> None:
-        """Make all of them ready. Raises NotReadyError."""
+    def prepare(self, parent: Path, resumed: str | None = None) -> None:
+        """Make all of them ready; `resumed` is the uid of a study that goes on. Raises NotReadyError."""
         images: dict[str, Image] = {}
         named = {backend: each.image for backend, each in self._where.items() if each.image}
         for launcher in self._distinct():
             backends = [backend for backend, each in self._by_backend.items() if each is launcher]
-            images.update(launcher.prepare(backends, {b: named[b] for b in backends if b in named}, parent))
+            images.update(launcher.prepare(backends, {b: named[b] for b in backends if b in named}, parent, resumed))
         self._images = images
 
     def check_readable(self, folders: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 Reader = Callable[[Sequence[str]], Mapping[str, int | None]]
-"""A number by the UUID of a GPU; None where it cannot be read."""
+"""A number by the UUID of a GPU; None where it cannot be read. What it raises goes on to whoever asked."""
 
 _MIB, _GIB = 2**20, 2**30
 # What a driver may keep after the last process has left: its own bookkeeping, a first context's channels. A process
@@ -45,12 +45,11 @@ class GpuDrain:
 
     def before(self, uuids: Sequence[str]) -> None:
         """Remember the memory in use on the GPUs of the run that is about to start."""
+        for uuid in uuids:
+            self._before_bytes.pop(uuid, None)
         if uuids:
             used = self._read(uuids)
-            for uuid in uuids:
-                self._before_bytes.pop(uuid, None)
-                if (used_bytes := used.get(uuid)) is not None:
-                    self._before_bytes[uuid] = used_bytes
+            self._before_bytes.update({uuid: at for uuid in uuids if (at := used.get(uuid)) is not None})
 
     def after(self, uuids: Sequence[str]) -> dict[str, str]:
         """Wait until the run's GPUs are drained; those that are not within the patience, with the reason in words.

@@ -23,6 +23,8 @@ LOCKS = Path("/tmp/llem-gpu-locks")
 _EVERYBODYS_FOLDER = 0o1777
 _EVERYBODYS_FILE = 0o666
 _LOOK_EVERY_S = 0.5
+_ASK_EVERY_S = 2.0
+"""Where it is not a lock that is in the way: a container engine is asked, while somebody may measure."""
 # Between another user's mkdir and chmod the folder is not yet everybody's: for so long it may look wrong.
 _FOLDER_LOOKS, _FOLDER_LOOK_EVERY_S = 20, 0.05
 
@@ -31,34 +33,99 @@ class LeaseGivenUp(Exception):
     """Somebody asked us to stop while we waited for a GPU. Nothing is leased."""
 
 
+def nobody(uuid: str) -> str | None:
+    """No GPU is used by anybody but holders of leases."""
+    del uuid
+    return None
+
+
 @contextmanager
 def leased(
-    uuids: Sequence[str], wait: Callable[[float], bool], notice: Callable[[str], None], folder: Path = LOCKS
-) -> Iterator[None]:
-    """Have the GPUs `uuids` to ourselves within a `with`; waits while another llem has one of them.
+    uuids: Sequence[str],
+    wait: Callable[[float], bool],
+    notice: Callable[[str], None],
+    folder: Path = LOCKS,
+    *,
+    some: Sequence[str] = (),
+    count: int = 0,
+    user: Callable[[str], str | None] = nobody,
+) -> Iterator[tuple[str, ...]]:
+    """Have all the GPUs `uuids` and `count` of `some` to ourselves within a `with`; yields which of `some` these are.
 
-    `wait(seconds)` sleeps and says whether we were asked to stop; `notice` hears once of each GPU that is waited for.
-    Raises LeaseGivenUp, and NotReadyError where `folder` cannot hold locks that all users share.
+    The first free ones of `some` are taken, in their order. Where it is not enough we wait, and hold nothing meanwhile:
+    two that wait for each other's GPUs would wait for ever. `user(uuid)` says in words who else uses a GPU that nobody
+    has leased. `wait(seconds)` sleeps and says whether we were asked to stop; `notice` hears once of each GPU that is
+    waited for. Raises LeaseGivenUp, and NotReadyError where `folder` cannot hold locks that all users share.
     """
+    if not uuids and not count:
+        yield ()
+        return
     with ExitStack() as held:
-        if uuids:
-            folder_fd = _open_folder(folder, wait)
-            held.callback(os.close, folder_fd)
-            # In one order everywhere: two that want the same GPUs never wait for each other.
-            for uuid in sorted(set(uuids)):
-                held.callback(os.close, _lease(_Lock(folder, folder_fd, uuid), wait, notice))
-        yield
+        folder_fd = _open_folder(folder, wait)
+        held.callback(os.close, folder_fd)
+
+        def lock(uuid: str) -> _Lock:
+            return _Lock(folder, folder_fd, uuid)
+
+        told: set[str] = set()
+        while True:
+            trial = _Trial(lock, user)
+            try:
+                # In one order everywhere: of two that want the same GPUs one gets them.
+                enough = all(trial.take(uuid) for uuid in sorted(set(uuids)))
+                chosen = trial.take_some(some, count) if enough else ()
+                if enough and len(chosen) == count:
+                    held.push(trial.held.pop_all())
+                    break
+            finally:
+                trial.held.close()
+            if not told.issuperset(trial.in_the_way):
+                told.update(trial.in_the_way)
+                notice(_waiting(trial.in_the_way, count - len(chosen)))
+            if wait(_ASK_EVERY_S if trial.asked_in_vain else _LOOK_EVERY_S):
+                raise LeaseGivenUp("stopped while waiting for a GPU")
+        yield chosen
 
 
-def _lease(lock: _Lock, wait: Callable[[float], bool], notice: Callable[[str], None]) -> int:
-    told = False
-    while (fd := lock.take()) is None:
-        if not told:
-            notice(f"GPU {lock.uuid} is in use by another llem run; waiting for it.")
-            told = True
-        if wait(_LOOK_EVERY_S):
-            raise LeaseGivenUp(f"stopped while waiting for GPU {lock.uuid}")
-    return fd
+def _waiting(in_the_way: Sequence[str], missing: int) -> str:
+    for_what = "it" if len(in_the_way) == 1 else f"{missing} of them"
+    return f"{'; '.join(in_the_way)}; waiting for {for_what}."
+
+
+class _Trial:
+    """One try at all the GPUs that are wanted. What it got is in `held`."""
+
+    def __init__(self, lock: Callable[[str], _Lock], user: Callable[[str], str | None]) -> None:
+        self._lock = lock
+        self._user = user
+        self.held = ExitStack()
+        self.in_the_way: list[str] = []
+        """Why GPUs were not to be had."""
+        self.asked_in_vain = False
+        """Whether a GPU that nobody has leased is in use."""
+
+    def take(self, uuid: str) -> bool:
+        """Whether the GPU is ours now."""
+        fd = self._lock(uuid).take()
+        if fd is None:
+            self.in_the_way.append(f"GPU {uuid} is in use by another llem run")
+            return False
+        with ExitStack() as lock:
+            lock.callback(os.close, fd)
+            if (user := self._user(uuid)) is None:
+                self.held.push(lock.pop_all())
+                return True
+        self.in_the_way.append(f"GPU {uuid} is in use by {user}")
+        self.asked_in_vain = True
+        return False
+
+    def take_some(self, uuids: Sequence[str], count: int) -> tuple[str, ...]:
+        """The first `count` that were to be had, or as many as there were."""
+        taken: list[str] = []
+        for uuid in uuids:
+            if len(taken) < count and self.take(uuid):
+                taken.append(uuid)
+        return tuple(taken)
 
 
 class _Lock:

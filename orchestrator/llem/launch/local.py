@@ -22,6 +22,8 @@ import psutil
 import llem_runner
 from llem.ended import Ended
 from llem.errors import NotReadyError
+from llem.launch.docker.leftovers import user_by_engine
+from llem.launch.engine import engine_answers
 from llem.launch.gpu_choice import choose_gpus
 from llem.launch.gpus import Gpu, installed_gpus, list_gpus, memory_used
 from llem.launch.log_file import LOG_FILE, clean_log
@@ -31,7 +33,7 @@ from llem_runner.contract import Allocation, ExchangeFolder
 from llem_runner.contract.exchange import EVENTS_FILE, LIFELINE_VARIABLE, OUT
 from llem_runner.contract.result import Image
 
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 8 << 20
 _KILL_WAIT_S = 10.0
 
 # What each backend cannot do without, and how to get it.
@@ -72,6 +74,7 @@ class LocalLauncher:
         backends: Sequence[str],
         images: Mapping[str, str],  # noqa: ARG002
         parent: Path,  # noqa: ARG002
+        resumed: str | None = None,  # noqa: ARG002
     ) -> dict[str, Image]:
         """Check that each backend's packages are installed in this Python (without importing them)."""
         for backend in backends:
@@ -146,6 +149,10 @@ class LocalLauncher:
         """The runner, whatever it started, and what else is of its session."""
         leader = self._leader_pid(handle)
         return frozenset({leader, *_children(leader), *(pid for pid in psutil.pids() if _session(pid) == leader)})
+
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        """A container of a study that was not local, where an engine answers that knows."""
+        return user_by_engine(gpu_uuid, study_uid) if engine_answers() else None
 
     def clear(self, study_uid: str) -> None:
         """A runner ends with its host: there is nothing that it could leave."""

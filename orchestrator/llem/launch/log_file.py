@@ -44,7 +44,12 @@ def last_lines(path: Path, count: int) -> list[str]:
             text = file.read().decode(errors="replace")
     except OSError:
         return []
-    return [printable(line, _LONGEST_LINE) for line in text.splitlines() if line.strip()][-count:]
+    return [_end_of(printable(line, len(line))) for line in text.splitlines() if line.strip()][-count:]
+
+
+def _end_of(line: str) -> str:
+    """Its last words: what went wrong stands at the end of a line that never ended."""
+    return line if len(line) <= _LONGEST_LINE else "…" + line[-_LONGEST_LINE:]
 
 
 def _ends(chunks: Iterable[bytes]) -> tuple[bytes, bytes, int]:

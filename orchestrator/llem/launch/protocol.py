@@ -79,10 +79,13 @@ class Launcher(Protocol):
     def described(self) -> str:
         """How runs happen, for people: `Runs are …`. Known once it is prepared."""
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str], parent: Path) -> Mapping[str, Image]:
+    def prepare(
+        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+    ) -> Mapping[str, Image]:
         """Make ready what all runs need, before the first; the image of each backend (without a name: none).
 
-        `images` holds those that were named, `parent` is where study folders are made. Raises NotReadyError.
+        `images` holds those that were named, `parent` is where study folders are made, `resumed` the uid of a study
+        that goes on: what is left of it is not cleared away. Raises NotReadyError.
         """
 
     def check_readable(self, folders: Sequence[str]) -> None:
@@ -110,7 +113,16 @@ class Launcher(Protocol):
         """Ask the run to end, and make it end after `grace_s` seconds. 0 kills at once."""
 
     def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
-        """Bytes in use on each GPU; None where nobody can tell."""
+        """Bytes in use on each GPU; None for one that does not tell.
+
+        Raises LaunchFailed, NotReadyError where nobody could look, which says nothing of the GPUs.
+        """
+
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        """In words: who uses a GPU that no llem has leased, as a run does that outlived its llem; None where nobody.
+
+        What belongs to `study_uid`, ours, does not count. Raises LaunchFailed.
+        """
 
     def pids(self, handle: str) -> frozenset[int] | None:
         """The run's processes, by the ids of the machine it is on; None where nobody can tell."""

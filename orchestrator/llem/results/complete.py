@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.atomic import write_atomically
+from llem.printable import json_for_terminal
 from llem_runner.contract import ExperimentResult
 from llem_runner.contract.result import Image, Quality, ResultWarning
 from llem_runner.metrics import quality
@@ -68,5 +69,5 @@ def _warnings(result: ExperimentResult, strangers: int | None) -> Iterator[Resul
 
 def write_result(path: Path, result: ExperimentResult) -> None:
     """Write `runs/<run>/result.json` for good: from here on the run is completed. Raises OSError."""
-    content = result.model_dump_json(indent=2).encode() + b"\n"
+    content = json_for_terminal(result.model_dump_json(indent=2)).encode() + b"\n"
     write_atomically(path, lambda file: file.write(content))

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from llem.atomic import write_atomically
 from llem.errors import NotReadyError
+from llem.printable import json_for_terminal
 from llem.results.flatten import columns, flatten_as, sizes
 from llem.results.levels import experiment_quality, idle_power
 from llem.results.statistics import Statistic, statistic
@@ -159,7 +160,7 @@ def build_study_result(study: StudyRecord, outcomes: Sequence[RunOutcome]) -> St
 
 def write_study_result(path: Path, study: StudyResult) -> None:
     """Write `study_result.json`, whole or not at all. Raises OSError."""
-    content = study.model_dump_json(indent=2).encode() + b"\n"
+    content = json_for_terminal(study.model_dump_json(indent=2)).encode() + b"\n"
     write_atomically(path, lambda file: file.write(content))
 
 

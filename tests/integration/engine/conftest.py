@@ -13,6 +13,22 @@ from docker_engine import Engine
 from llem_process import Hosts, llem
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who stops the engine comes last: what others of us keep on it would not live through that."""
+    items.sort(key=lambda item: "stoppable_engine" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture
+def stoppable_engine(engine: Engine, client: Any) -> Iterator[Engine]:
+    """The engine for a test that stops it: up again at the end. Fails where a container of somebody else runs."""
+    running = [container.name for container in client.containers.list()]
+    assert not running, f"the engine cannot be stopped: containers of others run on it ({', '.join(running)})"
+    try:
+        yield engine
+    finally:
+        engine.daemon.start()
+
+
 @pytest.fixture(scope="session")
 def client(engine: Engine) -> Iterator[Any]:
     """A `docker.DockerClient` of the test engine."""

@@ -290,3 +290,50 @@ def test_claim_6_5_a_cleaner_of_old_files_sees_that_the_folder_is_in_use(tmp_pat
         with pytest.raises(BlockingIOError):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(fd)
+
+
+def test_claim_6_5_of_several_gpus_the_first_that_is_free_is_taken_and_none_is_waited_for(tmp_path: Path) -> None:
+    with (
+        leased([A], refuse_to_wait, print, tmp_path / "l"),
+        leased([], refuse_to_wait, print, tmp_path / "l", some=[A, B], count=1) as chosen,
+    ):
+        assert chosen == (B,)
+        assert not free(B, tmp_path / "l")
+    assert free(B, tmp_path / "l")
+
+
+def test_claim_6_5_who_waits_for_any_of_several_holds_none_and_hears_once_which_are_in_use(tmp_path: Path) -> None:
+    notices: list[str] = []
+    waits: list[float] = []
+    with holding(A, tmp_path / "l") as holder:
+
+        def wait(seconds: float) -> bool:
+            assert free(B, tmp_path / "l")
+            waits.append(seconds)
+            if len(waits) == 2:
+                holder.kill()
+                holder.wait()
+            return False
+
+        with leased([B], wait, notices.append, tmp_path / "l", some=[A], count=1) as chosen:
+            assert chosen == (A,)
+    assert notices == [f"GPU {A} is in use by another llem run; waiting for it."]
+
+
+def test_claim_6_5_a_gpu_that_is_used_without_a_lease_is_waited_for_and_not_held_meanwhile(tmp_path: Path) -> None:
+    notices: list[str] = []
+    waits: list[float] = []
+    users: dict[str, str] = {A: "container x", B: "container y"}
+
+    def wait(seconds: float) -> bool:
+        assert free(A, tmp_path / "l")
+        waits.append(seconds)
+        if len(waits) == 2:
+            del users[B]
+        return False
+
+    with leased([], wait, notices.append, tmp_path / "l", some=[A, B], count=1, user=users.get) as chosen:
+        assert chosen == (B,)
+    # A container engine is behind it, on a machine where somebody measures: it is asked rarely.
+    assert waits == [2.0, 2.0]
+    assert notices == [f"GPU {A} is in use by container x; GPU {B} is in use by container y; waiting for 1 of them."]

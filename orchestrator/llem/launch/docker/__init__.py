@@ -9,8 +9,9 @@ leftovers.py   containers of hosts that died
 launcher.py    all of it, as the loop sees it
 """
 
+from llem.launch.docker.container import Patience
 from llem.launch.docker.folders import remove_working_folders
 from llem.launch.docker.launcher import DockerLauncher, default_image, has_image
 from llem.launch.docker.request import ContainerSettings
 
-__all__ = ["ContainerSettings", "DockerLauncher", "default_image", "has_image", "remove_working_folders"]
+__all__ = ["ContainerSettings", "DockerLauncher", "Patience", "default_image", "has_image", "remove_working_folders"]

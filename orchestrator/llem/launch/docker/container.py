@@ -5,39 +5,58 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llem.ended import Ended
-from llem.launch.docker.engine import ENDED_STATES, Engine, Json
+from llem.launch.docker.engine import CALL_S, ENDED_STATES, Engine, Json
 from llem.launch.docker.faults import ContainerGone
 from llem.launch.log_file import LOG_FILE, write_log
 from llem.launch.protocol import LaunchFailed
+from llem.untrusted import is_there
 from llem_runner.contract.exchange import ERROR_FILE, OUT, RESULT_FILE
 
 _LOOK_EVERY_S = 1.0
 """The engine is asked rarely while a run is measured; at once when the file is there that a runner writes last."""
-OUTAGE_PATIENCE_S = 90.0
-"""For an engine that is being restarted or updated."""
 _END_PATIENCE_S = 30.0
 _GOING_S = 2.0
 _ENDED_BY_SIGNAL = (8, 137, 143)
 
 
+@dataclass(frozen=True)
+class Patience:
+    """Seconds to wait for an engine that went away: it may be being restarted or updated."""
+
+    run_s: float = 90.0
+    """While a run is in hand."""
+    start_s: float = 2.5 * CALL_S
+    """Where one is to begin, or is looked for. Longer than a call that gets no answer: what it did is looked for."""
+
+
+def waiting_for_engine(seconds: float) -> str:
+    """What people are told while the patience lasts."""
+    return f"The container engine does not answer: waiting for it, {seconds:g} s at most."
+
+
 class Container:
-    """A container of ours, by its name. `folder` is the run's, where the log goes."""
+    """A container of ours, by its name. `folder` is the run's, where the log goes; `notice` is for people."""
 
     def __init__(
         self,
         engine: Engine,
         name: str,
         folder: Path,
+        patience: Patience,
+        notice: Callable[[str], None],
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.name = name
         self._engine = engine
         self._folder = folder
+        self._patience = patience
+        self._notice = notice
         self._now = now
         self._sleep = sleep
         self._seen: Json = {}
@@ -103,10 +122,7 @@ class Container:
     def _due(self) -> bool:
         if self._looked_s is None or self._now() - self._looked_s >= _LOOK_EVERY_S:
             return True
-        # The run may have taken from us the right to look into its `out/`.
-        with suppress(OSError):
-            return any((self._folder / OUT / name).is_file() for name in (RESULT_FILE, ERROR_FILE))
-        return False
+        return any(is_there(self._folder, f"{OUT}/{name}") for name in (RESULT_FILE, ERROR_FILE))
 
     def _look(self) -> Ended | None:
         paused = bool((self._seen.get("State") or {}).get("Paused"))
@@ -139,8 +155,10 @@ class Container:
 
     def _outage_goes_on(self) -> Ended | None:
         self._outage = True
-        self._outage_s = self._now() if self._outage_s is None else self._outage_s
-        return Ended(None, engine_gone=True) if self._now() - self._outage_s > OUTAGE_PATIENCE_S else None
+        if self._outage_s is None:
+            self._outage_s = self._now()
+            self._notice(waiting_for_engine(self._patience.run_s))
+        return Ended(None, engine_gone=True) if self._now() - self._outage_s > self._patience.run_s else None
 
     def _engine_is_going(self) -> bool:
         """An engine that shuts down ends its containers first, and answers until it is done."""

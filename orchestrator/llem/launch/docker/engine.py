@@ -13,9 +13,10 @@ from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
 from llem_runner.contract.result import Image
 
-_CALL_S = 60
-_LOOK_S = 15
-"""For calls that only look: a run is followed meanwhile, and somebody may press Ctrl-C."""
+CALL_S = 60
+"""The time-out of a call."""
+_BRISK_S = 15
+"""For calls within a run: it is followed meanwhile, and somebody may have pressed Ctrl-C and wait for the end of it."""
 _OLDEST_API = (1, 40)
 """Docker 19.03, the first with device requests."""
 
@@ -61,13 +62,13 @@ class EngineImage:
 class Engine:
     """An engine that answered. Every method raises LaunchFailed where it does not (any more)."""
 
-    def __init__(self, client: Any, looking: Any, facts: EngineFacts) -> None:
+    def __init__(self, client: Any, brisk: Any, facts: EngineFacts) -> None:
         self._client = client
-        self._looking = looking
+        self._brisk = brisk
         self.facts = facts
 
     @classmethod
-    def connect(cls, timeout_s: int = _CALL_S) -> Engine:
+    def connect(cls, timeout_s: int = CALL_S) -> Engine:
         """The engine that docker's own client would use. Raises LaunchFailed of kind engine_unreachable."""
         import docker
 
@@ -81,18 +82,18 @@ class Engine:
                     f"The engine at {where} speaks API {version.get('ApiVersion')}: too old for GPU requests. "
                     "Docker 19.03 or newer is needed.",
                 )
-            looking = docker.from_env(version=client.api_version, timeout=min(timeout_s, _LOOK_S)).api
-            return cls(client, looking, _facts(version, client.info()))
+            brisk = docker.from_env(version=client.api_version, timeout=min(timeout_s, _BRISK_S)).api
+            return cls(client, brisk, _facts(version, client.info()))
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-        self._looking.close()
+        self._brisk.close()
 
     def answers(self) -> bool:
         """Whether it answers now."""
         with suppress(LaunchFailed), engine_errors("ping"):
-            return bool(self._looking.ping())
+            return bool(self._brisk.ping())
         return False
 
     def image(self, name: str) -> EngineImage:
@@ -129,7 +130,7 @@ class Engine:
     def inspect(self, container: str) -> Json:
         """Everything the engine knows of it. Raises ContainerGone."""
         with engine_errors("The container cannot be looked at"):
-            return cast(Json, self._looking.inspect_container(container))
+            return cast(Json, self._brisk.inspect_container(container))
 
     def pids(self, container: str) -> frozenset[int]:
         """Its processes, by the ids of the engine's machine. Raises ContainerGone."""
@@ -141,28 +142,28 @@ class Engine:
     def stop(self, container: str, grace_s: float) -> None:
         """SIGTERM, then SIGKILL after `grace_s`; a paused one goes on first, or nothing would reach it."""
         with engine_errors("The container could not be stopped"):
-            self._client.stop(container, timeout=max(0, round(grace_s)))
+            self._brisk.stop(container, timeout=max(0, round(grace_s)))
 
     def unpause(self, container: str) -> None:
         """Let a paused one go on."""
         with engine_errors("The container could not be unpaused"):
-            self._client.unpause(container)
+            self._brisk.unpause(container)
 
     def kill(self, container: str) -> None:
         """SIGKILL."""
         with engine_errors("The container could not be killed"):
-            self._client.kill(container)
+            self._brisk.kill(container)
 
     def wait(self, container: str, patience_s: float) -> None:
         """Until it has ended."""
         with engine_errors("The container does not end"):
-            self._client.wait(container, timeout=patience_s)
+            self._brisk.wait(container, timeout=patience_s)
 
     def logs(self, container: str) -> bytes:
         """What it printed, both streams, as they came; the last part of it, where it is much."""
         # Not as a stream: the SDK takes the time-out off those. The log driver's own cap bounds what comes.
         with engine_errors("The container's log cannot be read"):
-            return bytes(self._client.logs(container, stdout=True, stderr=True, tail=_MOST_LOG_LINES))
+            return bytes(self._brisk.logs(container, stdout=True, stderr=True, tail=_MOST_LOG_LINES))
 
     def remove(self, container: str) -> None:
         """Remove it with its anonymous volumes, running or not; nothing happens where it is gone, or going."""
@@ -175,9 +176,9 @@ class Engine:
             if "already in progress" not in failure.message:
                 raise
 
-    def containers(self, labels: Mapping[str, str]) -> Sequence[Json]:
-        """Containers in any state that carry all of these labels."""
-        wanted = [f"{name}={value}" for name, value in labels.items()]
+    def containers(self, labels: Mapping[str, str | None]) -> Sequence[Json]:
+        """Containers in any state that carry all of these labels; None for one of whatever value."""
+        wanted = [name if value is None else f"{name}={value}" for name, value in labels.items()]
         with engine_errors("The containers cannot be listed"):
             return cast(Sequence[Json], self._client.containers(all=True, filters={"label": wanted}))
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import py_compile
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import llem_runner
 from llem.errors import NotReadyError
-from llem.launch.docker.request import ADAPTER, CACHE, MODEL, RUNNER, Shown
+from llem.launch.docker.request import ADAPTER, CACHE, MODEL, NOBODY, RUNNER, Shown
 from llem.printable import on_one_line
 from llem_runner.contract.exchange import IN, OUT
 
 RUNNER_FOLDER = ".runner"
 CACHE_FOLDER = ".cache"
 _HUB_FOLDER = "models--"
+_MOST_LINKS = 40
+"""As many one after the other as the kernel follows."""
 
 
 def shown_runner(study_folder: Path) -> Shown:
@@ -122,20 +126,54 @@ def _mounted_root(folder: Path) -> Path:
 
 
 def check_weights_readable(path: str, uid: int) -> None:
-    """Raise NotReadyError where a container could not read the files of a model or adapter folder."""
+    """Raise NotReadyError where user `uid` of a container could not read a model or adapter folder.
+
+    Everybody else but NOBODY is the caller himself, for whom nothing is different inside.
+    """
     folder = Path(path)
     root = _mounted_root(folder)
-    for each in sorted(folder.rglob("*")):
-        if each.is_symlink() and not each.resolve().is_relative_to(root.resolve()):
+    inside = Path(os.path.realpath(root))
+    readable: set[Path] = set()
+    for each in (folder, *sorted(folder.rglob("*"))):
+        if each.is_symlink() and each != root and not _stays_inside(each, inside):
             raise NotReadyError(
-                f"{on_one_line(str(each))} is a link that leads out of {root}: a container sees that folder and "
-                "nothing beside it. Put the file itself there (cp -L)."
+                f"{on_one_line(str(each))} is a link that leads out of {on_one_line(str(root))}, or is absolute: a "
+                "container sees that folder and nothing beside it, at another place. Put the file itself there "
+                "(cp -L), or a relative link."
             )
-        if uid != os.geteuid() and not _readable_by_others(each):
+        # A link that leads nowhere is as useless inside as outside: whoever loads the model says so if it matters.
+        if uid == NOBODY and each.exists():
+            _check_readable_by_others(Path(os.path.realpath(each)), inside, readable)
+
+
+def _stays_inside(link: Path, root: Path) -> bool:
+    """Whether a link is followed within `root`, step by step, as it is where `root` has another name."""
+    step = link
+    for _ in range(_MOST_LINKS):
+        step = Path(os.path.realpath(step.parent)) / step.name
+        if not step.is_symlink():
+            break
+        target = step.readlink()
+        step = step.parent
+        for part in target.parts:
+            step = step.parent if part == ".." else step / part
+            # Nor by way of a folder outside: `../models--x/blobs` leads back in here, and nowhere there.
+            if not step.is_relative_to(root):
+                return False
+    return Path(os.path.realpath(link)).is_relative_to(root)
+
+
+def _check_readable_by_others(path: Path, root: Path, readable: set[Path]) -> None:
+    """Check a file and every folder on the way to it from `root` on; `readable` are those that were checked before."""
+    for each in (path, *path.parents):
+        if each in readable or not each.is_relative_to(root):
+            return
+        if not _readable_by_others(each):
             raise NotReadyError(
-                f"{on_one_line(str(each))} may not be read by others, and a container of root runs as user {uid}. "
-                f"Allow it: chmod -R a+rX {folder}"
+                f"{on_one_line(str(each))} may not be read by others, and a container of root runs as user {NOBODY}. "
+                f"Allow it: chmod -R a+rX {shlex.quote(str(root))}"
             )
+        readable.add(each)
 
 
 def _readable_by_others(path: Path) -> bool:
@@ -147,4 +185,6 @@ def _readable_by_others(path: Path) -> bool:
 def remove_working_folders(study_folder: Path) -> None:
     """Remove what only running needs. What cannot be removed stays: it harms nothing."""
     for name in (RUNNER_FOLDER, CACHE_FOLDER):
-        shutil.rmtree(study_folder / name, ignore_errors=True)
+        # Who was in the container may have made folders in folders without end.
+        with suppress(RecursionError):
+            shutil.rmtree(study_folder / name, ignore_errors=True)

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llem.ended import Ended
 from llem.errors import NotReadyError
-from llem.launch.docker.container import Container
+from llem.launch.docker.container import Container, Patience, waiting_for_engine
 from llem.launch.docker.engine import Engine, EngineImage, Json
 from llem.launch.docker.faults import LIMIT_REFUSED, ContainerGone
 from llem.launch.docker.folders import (
@@ -25,7 +25,7 @@ from llem.launch.docker.folders import (
     shown_runner,
 )
 from llem.launch.docker.gpu_access import gpu_access
-from llem.launch.docker.leftovers import labels_of, remove_leftovers, remove_of_study
+from llem.launch.docker.leftovers import labels_of, other_user, remove_leftovers, remove_of_study
 from llem.launch.docker.probe import Workplace, probed, workplace
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, GpuDriver, Gpus, Shown, container_request
 from llem.launch.gpu_choice import choose_gpus
@@ -38,9 +38,14 @@ from llem_runner.contract import Allocation, ExchangeFolder, FailureKind
 from llem_runner.contract.exchange import EVENTS_FILE, IN, OUT
 from llem_runner.contract.result import Image
 
-_PIECE_BYTES = 1 << 20
-_RETRY_FOR_S = 60
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+_PIECE_BYTES = 8 << 20
+_NOT_THE_GPU = (FailureKind.ENGINE_UNREACHABLE, FailureKind.DISK, FailureKind.IMAGE_MISSING)
+"""Why a look at a GPU's memory may fail without anything being wrong with the GPU."""
 _KILL_WITHIN_S = 10
+_PATIENCE = Patience()
 
 Done = TypeVar("Done")
 
@@ -87,6 +92,7 @@ class DockerLauncher:
         stop: Callable[[float], bool],
         notice: Callable[[str], None],
         environment: Mapping[str, str] = os.environ,
+        patience: Patience = _PATIENCE,
         connect: Callable[[], Engine] = Engine.connect,
     ) -> None:
         """`gpus` are those the study may use (None: all), `pinned` the digests that a study began with, by backend.
@@ -102,6 +108,7 @@ class DockerLauncher:
         self._stop = stop
         self._notice = notice
         self._environment = environment
+        self._patience = patience
         self._caller = Caller(os.geteuid(), os.getegid())
         self._engine = _ready(connect)
         self._facts = self._engine.facts
@@ -119,10 +126,12 @@ class DockerLauncher:
         names = ", ".join(dict.fromkeys(image.name for image in self._images.values()))
         return f"containers of {names} ({self._facts.name})"
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str], parent: Path) -> Mapping[str, Image]:
+    def prepare(
+        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+    ) -> Mapping[str, Image]:
         """Remove what dead hosts of ours left, find the images, look around inside each, and list the GPUs."""
         self._parent = parent
-        _ready(partial(remove_leftovers, self._engine, self._caller.uid))
+        _ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
         for backend in backends:
             name = images.get(backend) or default_image(backend)
             self._images[backend] = _ready(partial(self._image, name, self._pinned.get(backend)))
@@ -156,8 +165,8 @@ class DockerLauncher:
         exchange.allocation.write_text(allocation.model_dump_json(indent=2) + "\n")
         give_out(attempt.folder, self._owner)
         gpus = Gpus(self._driver, place.gpu_uuids) if place.gpu_uuids else None
-        request = self._request(image, (EXCHANGE,), shown, gpus, labels_of(attempt, self._caller.uid))
-        run = _Run(Container(self._engine, attempt.handle, attempt.folder), attempt.folder)
+        request = self._request(image, (EXCHANGE,), shown, gpus, labels_of(attempt, self._caller.uid, place.gpu_uuids))
+        run = _Run(self._container(attempt), attempt.folder)
         run.record = {
             "engine": self._facts.name,
             "gpu_driver": gpus.driver if gpus else None,
@@ -183,8 +192,7 @@ class DockerLauncher:
         if state["Status"] == "created":
             # That host died before it could start it: nothing will ever come of it.
             return None
-        container = Container(self._engine, attempt.handle, attempt.folder)
-        self._runs[attempt.handle] = _Run(container, attempt.folder, record={"engine": self._facts.name})
+        self._runs[attempt.handle] = _Run(self._container(attempt), attempt.folder, record={"engine": self._facts.name})
         return attempt.handle
 
     def poll(self, handle: str, offset: int) -> Poll:
@@ -219,11 +227,22 @@ class DockerLauncher:
         used = memory_used(gpu_uuids)
         if not gpu_uuids or any(value is not None for value in used.values()):
             return used
-        with suppress(LaunchFailed, NotReadyError), workplace(self._parent, self._owner) as where:
-            image = next(iter(self._images.values()))
-            report = self._look(where, image, Gpus(self._driver, tuple(gpu_uuids)))
-            return {uuid: report.memory_used.get(uuid) for uuid in gpu_uuids}
-        return used
+        image = next(iter(self._images.values()))
+        look = partial(self._look, image=image, gpus=Gpus(self._driver, tuple(gpu_uuids)))
+        with workplace(self._parent, self._owner) as where:
+            try:
+                report = self._patiently(partial(look, where))
+            except LaunchFailed as failure:
+                if failure.kind in _NOT_THE_GPU:
+                    raise
+                return used
+        return {uuid: report.memory_used.get(uuid) for uuid in gpu_uuids}
+
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        """A container that outlived its llem, whoever's that was."""
+        return self._patiently(
+            lambda: other_user(self._engine, gpu_uuid, study_uid, self._caller.uid, self._notice),
+        )
 
     def pids(self, handle: str) -> frozenset[int] | None:
         """As the engine's machine numbers them."""
@@ -234,7 +253,9 @@ class DockerLauncher:
     def clear(self, study_uid: str) -> None:
         """Remove every container of a study."""
         self._remove_what_is_left()
-        remove_of_study(self._engine, study_uid, self._caller.uid)
+        # Whoever waits for the end of a study should not wait for one call after the other to get no answer.
+        if self._engine.answers():
+            remove_of_study(self._engine, study_uid, self._caller.uid, self._notice)
 
     def kill(self) -> None:
         """Kill what runs, over a connection of its own: the other one may be in use by whoever was interrupted."""
@@ -340,18 +361,26 @@ class DockerLauncher:
             caller=self._caller,
         )
 
+    def _container(self, attempt: Attempt) -> Container:
+        return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice)
+
     def _patiently(self, call: Callable[[], Done]) -> Done:
-        """`call`, again and again while the engine is unreachable, for a minute; less where we are asked to end."""
+        """`call`, again and again while the engine is unreachable, for a while; less where we are asked to end."""
         from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
         retrying = Retrying(
             retry=retry_if_exception(_is_unreachable),
             wait=wait_exponential(multiplier=0.5, max=8),
-            stop=lambda state: stop_after_delay(_RETRY_FOR_S)(state) or self._stop(0),
+            stop=lambda state: stop_after_delay(self._patience.start_s)(state) or self._stop(0),
+            before_sleep=self._tell_that_we_wait,
             sleep=self._pause,
             reraise=True,
         )
         return retrying(call)
+
+    def _tell_that_we_wait(self, state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            self._notice(waiting_for_engine(self._patience.start_s))
 
     def _pause(self, seconds: float) -> None:
         self._stop(seconds)
@@ -363,7 +392,8 @@ class DockerLauncher:
             self._to_remove.append(run.container)
 
     def _remove_what_is_left(self) -> None:
-        self._to_remove = [container for container in self._to_remove if not container.remove()]
+        if self._to_remove and self._engine.answers():
+            self._to_remove = [container for container in self._to_remove if not container.remove()]
 
 
 def _is_unreachable(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ with a model from reaching anything but its own `out/`, its cache and its memory
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ ADAPTER = "/adapter"
 CACHE = "/cache"
 HOME = "/home/llem"
 
-_NOBODY = 65532
+NOBODY = 65532
 """Who code is in a container when the caller is root: nobody that the host knows."""
 _TMPFS = "rw,exec,nosuid,nodev,mode=1777,size=4g"
 _NOTHING = "rw,noexec,nosuid,nodev,mode=0555,size=64k"
@@ -74,7 +75,7 @@ class Caller:
         """Who that is in a container: root of a rootless engine is the caller, and nobody else can write for him."""
         if facts.rootless:
             return 0, 0
-        return (_NOBODY, _NOBODY) if self.uid == 0 else (self.uid, self.gid)
+        return (NOBODY, NOBODY) if self.uid == 0 else (self.uid, self.gid)
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def container_request(
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             **_limits(settings, facts),
-            **_hardening(image, settings, {each.inside for each in shown}),
+            **_hardening(settings),
+            "Tmpfs": _tmpfs(image, {each.inside for each in shown}, facts, (uid, gid)),
             **_mounts(shown, facts),
             "DeviceRequests": [_device_request(gpus)] if gpus else [],
             # PID 1 hands SIGTERM on and reaps what the engine's workers leave.
@@ -173,18 +175,28 @@ def _default_memory_bytes(total: int) -> int:
     return max(total - _LEFT_FOR_HOST_BYTES, total // 2)
 
 
-def _hardening(image: EngineImage, settings: ContainerSettings, mounted: set[str]) -> Json:
-    volumes = [path for path in image.volumes if path.rstrip("/") not in mounted]
+def _hardening(settings: ContainerSettings) -> Json:
     return {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
         "Privileged": False,
         "ReadonlyRootfs": True,
         "NetworkMode": settings.network,
-        # Libraries that are compiled on the spot are loaded from here, which Docker's own default (noexec) forbids.
-        # A volume that the image declares would be one more writable place, and one that stays: an empty one hides it.
-        "Tmpfs": {**dict.fromkeys(volumes, _NOTHING), "/tmp": _TMPFS, HOME: _TMPFS},
     }
+
+
+def _tmpfs(image: EngineImage, mounted: set[str], facts: EngineFacts, owner: tuple[int, int]) -> dict[str, str]:
+    """Writable places in memory.
+
+    Libraries that are compiled on the spot are loaded from them, which Docker's own default (noexec) forbids. A volume
+    that the image declares would be one more writable place, and one that stays: an empty one hides it.
+    """
+    volumes = {posixpath.normpath(path) for path in image.volumes} - mounted
+    # Where an image has a folder at that place, runc gives the tmpfs that folder's mode: owned by who is inside, it is
+    # writable all the same. Podman knows no owner, keeps to our mode, and would copy the image's files.
+    own = "notmpcopyup" if facts.podman else f"uid={owner[0]},gid={owner[1]}"
+    nothing = f"{_NOTHING},notmpcopyup" if facts.podman else _NOTHING
+    return {**dict.fromkeys(sorted(volumes), nothing), **dict.fromkeys(("/tmp", HOME), f"{_TMPFS},{own}")}
 
 
 def _mounts(shown: Sequence[Shown], facts: EngineFacts) -> Json:
