@@ -65,11 +65,10 @@ class Company:
     def _look(self) -> None:
         # Before and after: a process of ours that began or ended between the two answers is no stranger.
         before = self._own()
-        on_gpus = self._on_gpus(self._uuids)
-        after = self._own()
+        known = [pids for pids in self._on_gpus(self._uuids).values() if pids is not None]
+        after = self._own() if before is not None and len(known) == len(self._uuids) else None
         self._looked_s = self._clock()
-        known = [pids for pids in on_gpus.values() if pids is not None]
-        if before is None or after is None or len(known) < len(self._uuids):
+        if before is None or after is None:
             self._is_blind = True
             return
         self._ours |= before | after

@@ -135,7 +135,7 @@ class Engine:
     def pids(self, container: str) -> frozenset[int]:
         """Its processes, by the ids of the engine's machine. Raises ContainerGone."""
         with engine_errors("The container's processes cannot be listed"):
-            found = self._looking.top(container)
+            found = self._brisk.top(container)
         column = found["Titles"].index("PID")
         return frozenset(int(row[column]) for row in found["Processes"] or ())
 

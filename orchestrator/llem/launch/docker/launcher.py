@@ -246,7 +246,8 @@ class DockerLauncher:
 
     def pids(self, handle: str) -> frozenset[int] | None:
         """As the engine's machine numbers them."""
-        with suppress(LaunchFailed, ContainerGone):
+        # A table without a column of ids is no answer either.
+        with suppress(LaunchFailed, ContainerGone, KeyError, ValueError):
             return self._engine.pids(handle)
         return None
 
