@@ -13,7 +13,6 @@ from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
 from llem_runner.contract.exchange import Sample
 from llem_runner.contract.result import (
     Check,
-    Compute,
     Device,
     Energy,
     HostEnergy,
@@ -34,7 +33,9 @@ from llem_runner.event_log import EventLog
 from llem_runner.marks import Marks, Span
 from llem_runner.meter import Recording
 from llem_runner.metrics import quality
-from llem_runner.metrics.latency import latency_of
+from llem_runner.metrics.flops import compute_of
+from llem_runner.metrics.latency import latency_of, unknown_parts
+from llem_runner.metrics.saturation import saturated_share
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Measured:
     resident: Span | None
     window: Span
     passes: Sequence[MeasuredPass]
+    batch_limit: int
     warmup: Warmup
     facts: BackendFacts
     memory: PeakMemory
@@ -120,6 +122,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         all_tokens=tokens.total,
         requests=len(measured.requests),
     )
+    compute, uncounted = compute_of(facts.arithmetic, facts.parameters, measured.requests, measured.window.duration_s)
     latency = latency_of(measured.requests)
     thermal = report.thermal(measured.window)
     _write_samples(exchange, measured)
@@ -134,7 +137,9 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
     phases = _phases(marks, report)
     for code, message in (
         *facts.warnings,
-        *unmeasured.of_the_workload(latency, memory, tokens, measured.warmup, facts),
+        *unmeasured.of_the_workload(memory, tokens, measured.warmup, facts),
+        *unmeasured.of_the_times(unknown_parts(measured.requests, latency)),
+        *unmeasured.of_the_compute(uncounted),
         *(unmeasured.of_the_boards(thermal, memory, recorder) if recording.timeline else ()),
         *unmeasured.of_the_energy(energy, agreement, recording.boards),
         *_of_the_run(measured),
@@ -160,7 +165,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         recorder=recorder,
         throughput=_throughput(tokens, len(measured.requests), measured.window),
         latency=latency,
-        compute=Compute(parameters=facts.parameters),
+        compute=compute,
         memory=memory,
         phases=phases,
         warmup=measured.warmup,
@@ -183,9 +188,15 @@ def _checks(
             quality.throttling(thermal.throttled),
             quality.warmup_converged(measured.warmup, config.warmup.cv_threshold),
             quality.real_weights(config.weights == "real" and config.model != TINY_LLAMA),
+            quality.saturation(_saturated_share(measured)),
             quality.prefix_cache(tokens.cached),
         ]
     )
+
+
+def _saturated_share(measured: Measured) -> float | None:
+    window, prompts = measured.window, measured.order.experiment.n
+    return saturated_share(measured.requests, measured.batch_limit, prompts, window.start_s, window.end_s)
 
 
 def _tokens(measured: Measured) -> Tokens:
@@ -259,7 +270,9 @@ def _of_the_run(measured: Measured) -> Iterator[tuple[str, str]]:
     if model is not None:
         yield "weights_dequantised", f"{model.name}: {model.weights}."
     if measured.host_problem:
-        yield "host_energy_not_measured", f"Host energy was not estimated: {measured.host_problem}."
+        yield "host_energy_not_measured", f"Host energy was not measured: {measured.host_problem}."
+    elif measured.host_energy.source == "rapl" and measured.host_energy.dram_j is None:
+        yield "memory_energy_unknown", "The energy of the host's memory is unknown: RAPL has no counter of it here."
     if any(one.cache_was_reset is False for one in measured.passes):
         yield "prefix_cache_not_reset", "The engine did not reset its prefix cache before a pass."
     inside = measured.compiled.inside_window

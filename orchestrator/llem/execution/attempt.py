@@ -173,7 +173,11 @@ def _completed(
     if result.experiment != run.experiment or result.backend != run.experiment.backend:
         raise ResultRejected("the result is of another experiment than the one that was asked for")
     image = session.launchers.image(run.experiment.backend)
-    result = complete(result, HostFacts(run.experiment_id, run.cycle, attempt.number, image, launched))
+    study = {
+        "llem_version": session.facts.version,
+        "git": session.facts.git.model_dump() if session.facts.git else None,
+    }
+    result = complete(result, HostFacts(run.experiment_id, run.cycle, attempt.number, image, launched, study=study))
     write_result(attempt.folder / RESULT_FILE, result)
     if session.facts.save_timeline and result.energy.source != "none":
         _keep_timeline(session, run, attempt.folder)

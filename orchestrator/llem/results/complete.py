@@ -22,12 +22,16 @@ class HostFacts:
     image: Image = field(default_factory=Image)
     launched: Mapping[str, Any] = field(default_factory=dict)
     """What the launcher knows of the run; goes to `environment.launch`."""
+    study: Mapping[str, Any] = field(default_factory=dict)
+    """Which version of the study and of llem it was; goes to `environment.study`."""
     warnings: tuple[ResultWarning, ...] = ()
 
 
 def complete(result: ExperimentResult, facts: HostFacts) -> ExperimentResult:
     """The result as the host keeps it. Whatever the runner wrote of these fields is replaced."""
     environment = dict(result.environment)
+    if facts.study:
+        environment["study"] = dict(facts.study)
     if facts.launched:
         environment["launch"] = dict(facts.launched)
     return result.model_copy(

@@ -165,7 +165,7 @@ def _qwen_moe(config: Config) -> Shape:
 
 def _latent(config: Config) -> Shape:
     raise Uncountable(
-        f"{config['model_type']} has latent attention, whose operations depend on how often an engine expands the latents"
+        f"the operations of {config['model_type']}'s latent attention depend on how often an engine expands the latents"
     )
 
 

@@ -140,9 +140,7 @@ def request_flops(shape: Shape, how: Arithmetic, given: int, cached: int, made: 
         return Flops(prefill, how.beams * _forward(shape, how, given, given + steps, steps))
     # Every further token is a prefill of all tokens before it.
     lengths = range(given + 1, given + made)
-    decode = sum(
-        _forward(shape, how, 0, length, length if how.logits_of_all_inputs else 1) for length in lengths
-    )
+    decode = sum(_forward(shape, how, 0, length, length if how.logits_of_all_inputs else 1) for length in lengths)
     return Flops(prefill, how.beams * decode)
 
 

@@ -21,7 +21,7 @@ UUID = BOARDS.boards[0].uuid
 
 def warnings(done: ExperimentResult) -> set[str]:
     """The codes given, but for those that every run on a simulated board has."""
-    always = {"drain_energy_unknown", "allocator_unknown", "queue_time_unknown", "flops_not_counted"}
+    always = {"drain_energy_unknown", "allocator_unknown", "queue_time_unknown"}
     return {warning.code for warning in done.warnings} - always
 
 
