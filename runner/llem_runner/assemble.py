@@ -140,6 +140,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         *unmeasured.of_the_workload(memory, tokens, measured.warmup, facts),
         *unmeasured.of_the_times(unknown_parts(measured.requests, latency)),
         *unmeasured.of_the_compute(uncounted),
+        *unmeasured.of_the_host(measured.host_energy, measured.host_problem),
         *(unmeasured.of_the_boards(thermal, memory, recorder) if recording.timeline else ()),
         *unmeasured.of_the_energy(energy, agreement, recording.boards),
         *_of_the_run(measured),
@@ -269,10 +270,6 @@ def _of_the_run(measured: Measured) -> Iterator[tuple[str, str]]:
     model = PACKAGED_MODELS.get(measured.order.experiment.model)
     if model is not None:
         yield "weights_dequantised", f"{model.name}: {model.weights}."
-    if measured.host_problem:
-        yield "host_energy_not_measured", f"Host energy was not measured: {measured.host_problem}."
-    elif measured.host_energy.source == "rapl" and measured.host_energy.dram_j is None:
-        yield "memory_energy_unknown", "The energy of the host's memory is unknown: RAPL has no counter of it here."
     if any(one.cache_was_reset is False for one in measured.passes):
         yield "prefix_cache_not_reset", "The engine did not reset its prefix cache before a pass."
     inside = measured.compiled.inside_window

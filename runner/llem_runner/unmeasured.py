@@ -8,6 +8,7 @@ from llem_runner.backends.protocol import BackendFacts
 from llem_runner.contract.result import (
     Check,
     Energy,
+    HostEnergy,
     Memory,
     RecorderStats,
     Thermal,
@@ -52,6 +53,14 @@ def of_the_compute(reason: str | None) -> Warnings:
     """Why floating-point operations were not counted."""
     if reason is not None:
         yield "flops_not_counted", f"Floating-point operations were not counted: {reason}."
+
+
+def of_the_host(energy: HostEnergy, problem: str | None) -> Warnings:
+    """Why the host's own energy is not known."""
+    if problem is not None:
+        yield "host_energy_not_measured", f"Host energy was not measured: {problem}."
+    elif energy.source == "rapl" and energy.dram_j is None:
+        yield "memory_energy_unknown", "The energy of the host's memory is unknown: RAPL has no counter of it here."
 
 
 def of_the_boards(thermal: Thermal, memory: Memory, recorder: RecorderStats | None) -> Warnings:

@@ -67,6 +67,63 @@ def test_claim_8_5_the_work_of_a_request_is_the_one_worked_by_hand() -> None:
     assert flops.total == flops.prefill + flops.decode
 
 
+def published(hidden: int, layers: int, heads: int, vocabulary: int, **keys: Any) -> dict[str, Any]:
+    return {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "vocab_size": vocabulary,
+        **keys,
+    }
+
+
+PUBLISHED: dict[str, tuple[dict[str, Any], float, float | None]] = {
+    "Llama-3.1-8B": (
+        published(4096, 32, 32, 128256, model_type="llama", intermediate_size=14336, num_key_value_heads=8),
+        8.03e9,
+        None,
+    ),
+    "Qwen2.5-7B": (
+        published(3584, 28, 28, 152064, model_type="qwen2", intermediate_size=18944, num_key_value_heads=4),
+        7.62e9,
+        None,
+    ),
+    "Mixtral-8x7B": (
+        published(4096, 32, 32, 32000, intermediate_size=14336, num_key_value_heads=8)
+        | {"model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2},
+        46.7e9,
+        12.9e9,
+    ),
+    "Qwen3-30B-A3B": (
+        published(2048, 48, 32, 151936, intermediate_size=6144, num_key_value_heads=4, head_dim=128)
+        | {"model_type": "qwen3_moe", "num_experts": 128, "num_experts_per_tok": 8, "moe_intermediate_size": 768},
+        30.5e9,
+        3.3e9,
+    ),
+    "pythia-6.9b": (published(4096, 32, 32, 50432, model_type="gpt_neox", intermediate_size=16384), 6.86e9, None),
+    "opt-350m": (
+        published(1024, 24, 16, 50272, model_type="opt", ffn_dim=4096, word_embed_proj_dim=512)
+        | {"max_position_embeddings": 2048},
+        331e6,
+        None,
+    ),
+    "gpt2": (
+        {"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab_size": 50257, "n_positions": 1024},
+        124.4e6,
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_claim_8_5_published_models_have_their_published_parameters(name: str) -> None:
+    config, stored, active = PUBLISHED[name]
+    shape = shape_of(config)
+    assert shape.stored == pytest.approx(stored, rel=0.01)
+    # Those who publish active parameters count the embedding with them.
+    assert active is None or shape.active + shape.lookups == pytest.approx(active, rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("how", "cached", "prefill", "decode"),
     [

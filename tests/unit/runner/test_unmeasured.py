@@ -12,6 +12,7 @@ from llem_runner.contract.result import (
     Check,
     DeviceEnergy,
     Energy,
+    HostEnergy,
     Memory,
     RecorderStats,
     Thermal,
@@ -86,6 +87,26 @@ def test_claim_8_6_a_time_that_is_not_known_has_a_warning_with_the_reason(part: 
     [(told, message)] = unmeasured.of_the_times({part: "the engine is silent"})
     assert told == code
     assert message.endswith("are unknown: the engine is silent.")
+
+
+MEASURED = HostEnergy(cpu_j=1.0, dram_j=1.0, source="rapl", estimated=False)
+
+
+@pytest.mark.parametrize(
+    ("energy", "problem", "codes"),
+    [
+        (MEASURED, None, []),
+        (MEASURED.model_copy(update={"dram_j": None}), None, ["memory_energy_unknown"]),
+        (HostEnergy(cpu_j=1.0, dram_j=1.0, source="codecarbon", estimated=True), None, []),
+        (HostEnergy(source="none", estimated=False), "it is not there", ["host_energy_not_measured"]),
+    ],
+)
+def test_claim_8_9_host_energy_that_is_not_known_has_a_warning_with_the_reason(
+    energy: HostEnergy, problem: str | None, codes: list[str]
+) -> None:
+    told = list(unmeasured.of_the_host(energy, problem))
+    assert [code for code, _ in told] == codes
+    assert problem is None or problem in told[0][1]
 
 
 def test_claim_8_5_work_that_was_not_counted_has_a_warning_with_the_reason_and_no_other_has() -> None:
