@@ -13,7 +13,6 @@ from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
 from llem_runner.contract.exchange import Sample
 from llem_runner.contract.result import (
     Check,
-    Compute,
     Device,
     Energy,
     HostEnergy,
@@ -34,8 +33,10 @@ from llem_runner.event_log import EventLog
 from llem_runner.marks import Marks, Span
 from llem_runner.meter import Recording
 from llem_runner.metrics import quality
+from llem_runner.metrics.flops import compute_of
 from llem_runner.metrics.foreign import Occupancy
-from llem_runner.metrics.latency import latency_of
+from llem_runner.metrics.latency import latency_of, unknown_parts
+from llem_runner.metrics.saturation import saturated_share
 from llem_runner.metrics.scatter import passes_spread
 from llem_runner.occupancy import occupancy, temperature_rise_c
 
@@ -125,6 +126,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         all_tokens=tokens.total,
         requests=len(measured.requests),
     )
+    compute, uncounted = compute_of(facts.arithmetic, facts.parameters, measured.requests, measured.window.duration_s)
     latency = latency_of(measured.requests)
     thermal = report.thermal(measured.window)
     _write_samples(exchange, measured)
@@ -141,7 +143,10 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
     checks = _checks(measured, energy, agreement, thermal, tokens, occupied)
     for code, message in (
         *facts.warnings,
-        *unmeasured.of_the_workload(latency, memory, tokens, measured.warmup, facts),
+        *unmeasured.of_the_workload(memory, tokens, measured.warmup, facts),
+        *unmeasured.of_the_times(unknown_parts(measured.requests, latency)),
+        *unmeasured.of_the_compute(uncounted),
+        *unmeasured.of_the_host(measured.host_energy, measured.host_problem),
         *(unmeasured.of_the_boards(thermal, memory, recorder) if recording.timeline else ()),
         *unmeasured.of_the_energy(energy, agreement, recording.boards),
         *_rules_of_thumb(measured, recording, occupied, checks),
@@ -168,7 +173,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         recorder=recorder,
         throughput=_throughput(tokens, len(measured.requests), measured.window),
         latency=latency,
-        compute=Compute(parameters=facts.parameters),
+        compute=compute,
         memory=memory,
         phases=phases,
         warmup=measured.warmup,
@@ -197,9 +202,15 @@ def _checks(
             quality.foreign_processes(occupied, measured.facts.processes_per_gpu),
             quality.warmup_converged(measured.warmup, config.warmup.cv_threshold),
             quality.real_weights(config.weights == "real" and config.model != TINY_LLAMA),
+            quality.saturation(_saturated_share(measured)),
             quality.prefix_cache(tokens.cached),
         ]
     )
+
+
+def _saturated_share(measured: Measured) -> float | None:
+    window, prompts = measured.window, measured.order.experiment.n
+    return saturated_share(measured.requests, measured.batch_limit, prompts, window.start_s, window.end_s)
 
 
 def _tokens(measured: Measured) -> Tokens:
@@ -283,8 +294,6 @@ def _of_the_run(measured: Measured) -> Iterator[tuple[str, str]]:
     model = PACKAGED_MODELS.get(measured.order.experiment.model)
     if model is not None:
         yield "weights_dequantised", f"{model.name}: {model.weights}."
-    if measured.host_problem:
-        yield "host_energy_not_measured", f"Host energy was not estimated: {measured.host_problem}."
     if any(one.cache_was_reset is False for one in measured.passes):
         yield "prefix_cache_not_reset", "The engine did not reset its prefix cache before a pass."
     inside = measured.compiled.inside_window

@@ -48,7 +48,7 @@ def of_the_batch(n: int, batch_limit: int) -> Warnings:
 def of_the_boards(boards: Sequence[Board], occupied: Sequence[Occupancy]) -> Warnings:
     """Boards, and as many occupancies: how they were when the run came to them."""
     for board in boards:
-        if board.persistence_mode is False:
+        if board.state.get("persistence") is False:
             yield (
                 "persistence_mode_off",
                 f"Persistence mode is off on GPU {board.index}: the driver may let it fall asleep between runs, and "

@@ -210,9 +210,20 @@ def _completed(session: Session, run: PlannedRun, attempt: Attempt, result: Expe
     if result.experiment != run.experiment or result.backend != run.experiment.backend:
         raise ResultRejected("the result is of another experiment than the one that was asked for")
     image = session.launchers.image(run.experiment.backend)
-    result = complete(
-        result, HostFacts(run.experiment_id, run.cycle, attempt.number, image, seen.launched, seen.strangers)
+    study = {
+        "llem_version": session.facts.version,
+        "git": session.facts.git.model_dump() if session.facts.git else None,
+    }
+    facts = HostFacts(
+        experiment_id=run.experiment_id,
+        cycle=run.cycle,
+        attempt=attempt.number,
+        image=image,
+        launched=seen.launched,
+        strangers=seen.strangers,
+        study=study,
     )
+    result = complete(result, facts)
     write_result(attempt.folder / RESULT_FILE, result)
     if session.facts.save_timeline and result.energy.source != "none":
         _keep_timeline(session, run, attempt.folder)

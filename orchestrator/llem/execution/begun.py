@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from llem.errors import NotReadyError
 from llem.execution.facts import StudyFacts, facts_of
 from llem.execution.folder import StudyFolder
+from llem.execution.git_commit import git_commit
 from llem.execution.journal import Journal, read_journal
 from llem.execution.plan_file import PlannedRun, plan_hash, planned_runs, read_plan
 from llem.execution.preflight import Inputs
@@ -75,6 +76,7 @@ def begin(
         docker=study.docker,
         gpus=settings.gpus,
         gate=settings.gate,
+        git=git_commit(study.base_folder.absolute()),
         prompts=inputs.prompt_hashes(),
         skipped=tuple(skipped.to_json() for skipped in plan.skipped),
         warnings=tuple({"code": "plan", "message": message} for message in plan.warnings),

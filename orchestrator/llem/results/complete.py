@@ -26,6 +26,8 @@ class HostFacts:
     """What the launcher knows of the run; goes to `environment.launch`."""
     strangers: int | None = None
     """Processes of others that the host saw on the run's GPUs, by their ids; None where it cannot tell."""
+    study: Mapping[str, Any] = field(default_factory=dict)
+    """Which version of the study and of llem it was; goes to `environment.study`."""
     warnings: tuple[ResultWarning, ...] = ()
 
 
@@ -35,6 +37,8 @@ def complete(result: ExperimentResult, facts: HostFacts) -> ExperimentResult:
     What the host knows of foreign processes completes the runner's check, and the level follows from all of them.
     """
     environment = dict(result.environment)
+    if facts.study:
+        environment["study"] = dict(facts.study)
     if facts.launched:
         environment["launch"] = dict(facts.launched)
     return result.model_copy(

@@ -14,6 +14,7 @@ from llem_runner.metrics.foreign import Occupancy, strangers_of
 WINDOW_S = 10.0
 BOUNDS_PERCENT = 3.0
 AGREEMENT_PERCENT = 3.0
+SATURATION_PERCENT = 80.0
 AGREEMENT_OVER_S = 5.0
 """Over a shorter span the power readings see too little to judge the counter by."""
 
@@ -71,6 +72,13 @@ def prefix_cache(cached_tokens: int | None) -> Check:
     """No input token was taken from a cache across passes."""
     passed = None if cached_tokens is None else cached_tokens == 0
     return Check(name="prefix_cache", passed=passed, value=cached_tokens, limit=0)
+
+
+def saturation(share: float | None) -> Check:
+    """At least 80 % of the requests that can run at once were running for 80 % of the window (value in percent)."""
+    percent = None if share is None else 100 * share
+    passed = None if percent is None else percent >= SATURATION_PERCENT
+    return Check(name="saturation", passed=passed, value=percent, limit=SATURATION_PERCENT)
 
 
 def throttling(throttled: bool | None) -> Check:

@@ -21,7 +21,7 @@ UUID = BOARDS.boards[0].uuid
 
 def warnings(done: ExperimentResult) -> set[str]:
     """The codes given, but for those that every run on a simulated board has."""
-    always = {"allocator_unknown", "queue_time_unknown", "flops_not_counted", "window_short"}
+    always = {"allocator_unknown", "queue_time_unknown", "window_short"}
     return {warning.code for warning in done.warnings} - always
 
 

@@ -50,7 +50,7 @@ def test_claim_8_13_fewer_prompts_than_the_batch_holds_are_a_warning_with_number
 
 @pytest.mark.parametrize(("mode", "told"), [(True, False), (None, False), (False, True)])
 def test_claim_8_13_persistence_mode_off_is_a_warning_that_names_the_gpu(mode: bool | None, told: bool) -> None:
-    found = list(rules_of_thumb.of_the_boards([board(3, persistence_mode=mode)], [Occupancy()]))
+    found = list(rules_of_thumb.of_the_boards([board(3, state={"persistence": mode})], [Occupancy()]))
     assert [code for code, _ in found] == (["persistence_mode_off"] if told else [])
     assert not told or "GPU 3" in found[0][1]
 
@@ -59,7 +59,7 @@ def test_claim_8_13_persistence_mode_off_is_a_warning_that_names_the_gpu(mode: b
     ("used_bytes", "told"), [(None, False), (MEMORY_BYTES, False), (MEMORY_BYTES + 1, True), (3 * 2**30, True)]
 )
 def test_claim_8_13_memory_in_use_before_the_load_is_a_warning_with_numbers(used_bytes: int | None, told: bool) -> None:
-    boards = [board(0, persistence_mode=True), board(1, persistence_mode=True)]
+    boards = [board(0), board(1)]
     found = list(rules_of_thumb.of_the_boards(boards, [Occupancy(), Occupancy(bytes_before=used_bytes)]))
     assert [code for code, _ in found] == (["memory_in_use_before"] if told else [])
     assert not told or f"{(used_bytes or 0) / 2**30:.1f} GiB of GPU 1" in found[0][1]
