@@ -58,6 +58,7 @@ class ScriptedLauncher:
     survives_host: bool = False
     stopped: int = 0
     gpus: tuple[str, ...] = ()
+    own_pids: frozenset[int] | None = None
     _ends: dict[str, Ended] = field(default_factory=dict)
     _folders: dict[str, Path] = field(default_factory=dict)
 
@@ -94,6 +95,9 @@ class ScriptedLauncher:
 
     def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
         return dict.fromkeys(gpu_uuids)
+
+    def pids(self, handle: str) -> frozenset[int] | None:
+        return self.own_pids
 
     def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
         return None

@@ -8,10 +8,12 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llem.ended import Ended
+from llem.execution.company import Company
 from llem.execution.exchange import read_gpu_uuids, read_order, write_order
 from llem.execution.follow import follow
 from llem.execution.launch_record import LaunchRecord, facts_before, started_before
@@ -19,6 +21,7 @@ from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import prompts_key
 from llem.execution.session import Session
+from llem.execution.thermal_gate import GateWait
 from llem.execution.watch import Verdict, Watch
 from llem.launch.log_file import LOG_FILE, last_lines
 from llem.launch.protocol import Attempt, LaunchFailed, Place
@@ -27,11 +30,17 @@ from llem.results.diagnose import diagnose
 from llem.results.read import Expected, ResultRejected, read_error, read_result
 from llem.results.timeline import save_timeline
 from llem_runner.contract import ExperimentResult, FailureKind
+from llem_runner.contract.events import Event
 from llem_runner.contract.exchange import RESULT_FILE
 
 
-def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) -> RunEnding:
-    """Execute a run once. Raises JournalUnwritable; everything else that goes wrong is the run's own ending."""
+def attempt_run(
+    session: Session, run: PlannedRun, number: int, place: Place, gate: GateWait | None = None
+) -> RunEnding:
+    """Execute a run once, which came through the thermal `gate`.
+
+    Raises JournalUnwritable; everything else that goes wrong is the run's own ending.
+    """
     folder = session.folder.run(run.sequence, run.run_id)
     attempt = _attempt(session, run, number, folder)
     try:
@@ -44,6 +53,8 @@ def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) ->
     session.manifest.update(run_in_hand=run.run_id)
     launcher = session.launchers.of(run.experiment)
     record = _record(session, attempt, place, time.time())
+    if gate is not None:
+        record = record.begun({"gate": gate.described()})
     try:
         record.write()
         handle = launcher.start(attempt, place)
@@ -59,7 +70,8 @@ def attempt_run(session: Session, run: PlannedRun, number: int, place: Place) ->
     record = record.begun(launcher.record(handle))
     with suppress(OSError):
         record.write()
-    return _followed(session, run, record, handle)
+    company = Company(place.gpu_uuids, lambda: launcher.pids(handle))
+    return _followed(session, run, record, handle, company)
 
 
 def collect_left_behind(session: Session, run: PlannedRun) -> RunEnding | None:
@@ -81,23 +93,35 @@ def collect_left_behind(session: Session, run: PlannedRun) -> RunEnding | None:
             f"{run.run_id} was left by a llem that died, and went on without it: waiting for its end."
         )
         record = _record(session, attempt, place, started_before(folder)).begun(facts_before(folder))
-        ending = _followed(session, run, record, handle)
+        # What it told so far comes all at once: nobody can look now who was there then.
+        ending = _followed(session, run, record, handle, None)
     else:
         if handle is not None:
             # It must not share the GPU with the next run.
             launcher.stop(handle, grace_s=5)
-        ending = _judge(session, run, attempt, Ended(0), None, facts_before(folder))
+        ending = _judge(session, run, attempt, Ended(0), None, _Seen(facts_before(folder)))
     return ending if ending.result is not None else None
 
 
-def _followed(session: Session, run: PlannedRun, record: LaunchRecord, handle: str) -> RunEnding:
+@dataclass(frozen=True)
+class _Seen:
+    """What the host saw of a run, for its result."""
+
+    launched: Mapping[str, Any] = field(default_factory=dict)
+    strangers: int | None = None
+
+
+def _followed(
+    session: Session, run: PlannedRun, record: LaunchRecord, handle: str, company: Company | None
+) -> RunEnding:
     """From a start to what came of it, with `launch.json` as the record."""
-    ended, verdict = _follow(session, run, handle)
+    ended, verdict = _follow(session, run, handle, company)
     facts = {**record.facts, **session.launchers.of(run.experiment).record(handle)}
     # On a full disk the result itself is more important than the record of how it came.
     with suppress(OSError):
         record.ended(ended, verdict, time.time(), facts).write()
-    return _judge(session, run, record.attempt, ended, verdict, facts)
+    seen = _Seen(facts, company.strangers if company else None)
+    return _judge(session, run, record.attempt, ended, verdict, seen)
 
 
 def _record(session: Session, attempt: Attempt, place: Place, started_unix_s: float | None) -> LaunchRecord:
@@ -123,9 +147,15 @@ def _attempt(session: Session, run: PlannedRun, number: int, folder: Path, nonce
     )
 
 
-def _follow(session: Session, run: PlannedRun, handle: str) -> tuple[Ended, Verdict | None]:
+def _follow(session: Session, run: PlannedRun, handle: str, company: Company | None) -> tuple[Ended, Verdict | None]:
     """From the start to the end. Whatever goes wrong in between, the runner does not go on beside the next one."""
     launcher = session.launchers.of(run.experiment)
+
+    def on_event(event: Event) -> None:
+        session.observer.run_event(run, event)
+        if company is not None:
+            company.see(event)
+
     try:
         session.observer.run_started(run)
         ended, verdict = follow(
@@ -133,7 +163,7 @@ def _follow(session: Session, run: PlannedRun, handle: str) -> tuple[Ended, Verd
             handle,
             Watch(session.limits, time.monotonic()),
             session.interrupts,
-            lambda event: session.observer.run_event(run, event),
+            on_event,
             session.observer.notice,
         )
     except BaseException:
@@ -151,14 +181,14 @@ def _judge(
     attempt: Attempt,
     ended: Ended,
     verdict: Verdict | None,
-    launched: Mapping[str, Any],
+    seen: _Seen,
 ) -> RunEnding:
     """A run that ended with 0 and a valid result is completed, even if we asked it to stop; else it is diagnosed."""
     expected = Expected(run_id=run.run_id, attempt=attempt.number, nonce=attempt.nonce)
     rejected: str | None = None
     if ended.exit_code == 0:
         try:
-            return _completed(session, run, attempt, read_result(attempt.folder, expected), launched)
+            return _completed(session, run, attempt, read_result(attempt.folder, expected), seen)
         except ResultRejected as error:
             rejected = str(error)
         except OSError as error:
@@ -177,14 +207,25 @@ def _judge(
     return RunEnding(run, kind=str(failure.kind), message=failure.message, last_words=last_words)
 
 
-def _completed(
-    session: Session, run: PlannedRun, attempt: Attempt, result: ExperimentResult, launched: Mapping[str, Any]
-) -> RunEnding:
+def _completed(session: Session, run: PlannedRun, attempt: Attempt, result: ExperimentResult, seen: _Seen) -> RunEnding:
     """Keep a result. Raises ResultRejected where it is of another experiment, OSError where it cannot be written."""
     if result.experiment != run.experiment or result.backend != run.experiment.backend:
         raise ResultRejected("the result is of another experiment than the one that was asked for")
     image = session.launchers.image(run.experiment.backend)
-    result = complete(result, HostFacts(run.experiment_id, run.cycle, attempt.number, image, launched))
+    study = {
+        "llem_version": session.facts.version,
+        "git": session.facts.git.model_dump() if session.facts.git else None,
+    }
+    facts = HostFacts(
+        experiment_id=run.experiment_id,
+        cycle=run.cycle,
+        attempt=attempt.number,
+        image=image,
+        launched=seen.launched,
+        strangers=seen.strangers,
+        study=study,
+    )
+    result = complete(result, facts)
     write_result(attempt.folder / RESULT_FILE, result)
     if session.facts.save_timeline and result.energy.source != "none":
         _keep_timeline(session, run, attempt.folder)

@@ -11,6 +11,7 @@ from llem.errors import NotReadyError
 from llem.execution.check import Checked
 from llem.execution.facts import StudyFacts, facts_of
 from llem.execution.folder import StudyFolder
+from llem.execution.git_commit import git_commit
 from llem.execution.journal import Journal, read_journal
 from llem.execution.plan_file import PlannedRun, plan_hash, planned_runs, read_plan
 from llem.execution.preflight import Inputs
@@ -75,6 +76,8 @@ def begin(
         where=dict(where),
         docker=study.docker,
         gpus=settings.gpus,
+        gate=settings.gate,
+        git=git_commit(study.base_folder.absolute()),
         prompts=inputs.prompt_hashes(),
         calibration=dict(checked.calibration),
         skipped=tuple(skipped.to_json() for skipped in plan.skipped),

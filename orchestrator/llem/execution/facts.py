@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from llem.errors import NotReadyError
+from llem.execution.git_commit import GitCommit
 from llem.execution.where import BackendWhere
-from llem.study.study_keys import DockerSettings
+from llem.study.study_keys import DockerSettings, GateSettings
 from llem_runner.contract import Calibration
 from llem_runner.contract.strict import Record
 
@@ -36,6 +37,10 @@ class StudyFacts(Record):
     docker: DockerSettings = DockerSettings()
     gpus: tuple[int | str, ...] | None = None
     """`execution.gpus`."""
+    gate: GateSettings | None = None
+    """`execution.gate`."""
+    git: GitCommit | None = None
+    """Of the repository that `base_folder` lies in, when the study began; None where it lies in none."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
     calibration: dict[str, Calibration] = Field(default_factory=dict)

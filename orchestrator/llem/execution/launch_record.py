@@ -34,11 +34,12 @@ class LaunchRecord:
     end: Ended | None = None
     verdict: Verdict | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What only the launcher knows: of a container its image, id, times and exit state."""
+    """What only the launcher knows: of a container its image, id, times and exit state; and the thermal `gate`, where
+    there is one."""
 
     def begun(self, facts: Mapping[str, Any]) -> LaunchRecord:
         """The same launch, begun."""
-        return replace(self, facts=facts)
+        return replace(self, facts={**self.facts, **facts})
 
     def ended(self, ended: Ended, verdict: Verdict | None, unix_s: float, facts: Mapping[str, Any]) -> LaunchRecord:
         """The same launch, ended."""
@@ -46,7 +47,9 @@ class LaunchRecord:
 
     def failed(self, kind: FailureKind, message: str, unix_s: float) -> LaunchRecord:
         """The same launch, which came to nothing."""
-        return replace(self, ended_unix_s=unix_s, facts={"failed": {"kind": str(kind), "message": message}})
+        return replace(
+            self, ended_unix_s=unix_s, facts={**self.facts, "failed": {"kind": str(kind), "message": message}}
+        )
 
     def write(self) -> None:
         """Write `launch.json` into the run's folder. Raises OSError."""

@@ -11,6 +11,7 @@ from llem.execution.gpu_use import NoHealthyGpu
 from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
 from llem.execution.session import Session
+from llem.execution.thermal_gate import GateGivenUp
 from llem.launch.gpu_lease import LeaseGivenUp
 from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
@@ -41,7 +42,7 @@ def run_plan(
             return reason
         try:
             ending = _run(session, run, attempts.get(run.run_id, 0) + 1)
-        except LeaseGivenUp:
+        except (LeaseGivenUp, GateGivenUp):
             return "interrupted"
         except NoHealthyGpu as error:
             session.observer.notice(str(error))
@@ -54,7 +55,7 @@ def run_plan(
 def _run(session: Session, run: PlannedRun, number: int) -> RunEnding:
     """One run, recorded, with GPUs that are healthy, ours alone, and empty again before anybody uses them next.
 
-    Raises LeaseGivenUp, NoHealthyGpu: then nothing was begun.
+    Raises LeaseGivenUp, GateGivenUp, NoHealthyGpu: then nothing was begun.
     """
     try:
         place = session.gpus.place_for(run.experiment)
@@ -62,8 +63,9 @@ def _run(session: Session, run: PlannedRun, number: int) -> RunEnding:
         ending = RunEnding(run, kind=str(failure.kind), message=failure.message)
         record_ending(session, ending)
         return ending
+    gate = session.gate.pass_through(place.gpu_uuids)
     session.gpus.before(run.experiment, place)
-    ending = attempt_run(session, run, number, place)
+    ending = attempt_run(session, run, number, place, gate)
     record_ending(session, ending)
     session.gpus.after(run.experiment, place)
     return ending

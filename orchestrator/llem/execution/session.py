@@ -12,6 +12,7 @@ from llem.execution.journal import Journal
 from llem.execution.manifest import Manifest
 from llem.execution.observer import Observer
 from llem.execution.preflight import Inputs
+from llem.execution.thermal_gate import ThermalGate
 from llem.execution.watch import Limits
 from llem.execution.where import Launchers
 
@@ -25,6 +26,7 @@ class Session:
     inputs: Inputs
     launchers: Launchers
     gpus: GpuUse
+    gate: ThermalGate
     journal: Journal
     manifest: Manifest
     observer: Observer

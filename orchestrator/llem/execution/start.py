@@ -18,12 +18,14 @@ from llem.execution.folder import StudyFolder
 from llem.execution.gpu_use import GpuUse
 from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
+from llem.execution.launch_record import facts_before
 from llem.execution.loop import StopReason, record_ending, run_plan
 from llem.execution.manifest import Counts, Manifest
 from llem.execution.observer import Observer
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchanged, refuse_without_gpu, with_models
 from llem.execution.session import Session
+from llem.execution.thermal_gate import ThermalGate, idle_seen
 from llem.execution.where import BackendWhere, Choice, Launchers, LaunchOptions, choose_where, only, open_launchers
 from llem.launch.docker import ContainerSettings, remove_working_folders
 from llem.launch.gpu_lease import LeaseGivenUp
@@ -117,7 +119,8 @@ def _execute(
     with Journal(folder.journal) as journal, closing(GpuUse(facts.study_uid, launchers, interrupts, observer)) as gpus:
         counts = Counts(total=len(begun.runs), completed=len(begun.done))
         manifest = Manifest(folder.manifest, facts, counts)
-        session = Session(folder, facts, inputs, launchers, gpus, journal, manifest, observer, interrupts)
+        gate = ThermalGate(facts.gate, interrupts.wait, observer.notice, idle_c=_idle_temperatures(begun))
+        session = Session(folder, facts, inputs, launchers, gpus, gate, journal, manifest, observer, interrupts)
         observer.study_started(str(folder.root), counts.total, counts.completed)
         try:
             manifest.update(status="running")
@@ -131,6 +134,13 @@ def _execute(
             observer.study_ended()
             manifest.update(status="stopped")
             raise
+
+
+def _idle_temperatures(begun: Begun) -> dict[str, float]:
+    """What the gate of a study that goes on saw before: its GPUs may be warm now."""
+    if begun.facts.gate is None or not begun.resumed:
+        return {}
+    return idle_seen(facts_before(begun.folder.run(run.sequence, run.run_id)).get("gate") for run in begun.runs)
 
 
 def _all_runs(session: Session, begun: Begun) -> StopReason:

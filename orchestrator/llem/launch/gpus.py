@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from llem.errors import NotReadyError
 from llem_runner.contract import ExperimentConfig
 from llem_runner.power.boards import is_simulated
 from llem_runner.power.visible import PhysicalBoard, visible_uuids
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,24 @@ def compute_processes(uuids: Sequence[str]) -> dict[str, int | None]:
     return _ask(uuids, lambda pynvml, handle: len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)))
 
 
+def compute_pids(uuids: Sequence[str]) -> dict[str, frozenset[int] | None]:
+    """The processes that compute on each GPU, by the machine's ids; None where NVML does not tell."""
+    return _ask(
+        uuids,
+        lambda pynvml, handle: frozenset(
+            int(process.pid) for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        ),
+    )
+
+
+def temperatures(uuids: Sequence[str]) -> dict[str, float | None]:
+    """The temperature of each GPU, in °C; None where NVML does not tell."""
+    return _ask(
+        uuids,
+        lambda pynvml, handle: float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
+    )
+
+
 def gpus_needed(config: ExperimentConfig, available: Sequence[str]) -> int:
     """How many of the `available` GPUs a run of `config` is given."""
     if config.device == "cpu" or not available:
@@ -142,10 +162,10 @@ def _nvml_knows_a_driver() -> bool:
         return True
 
 
-def _ask(uuids: Sequence[str], question: Callable[[Any, Any], int]) -> dict[str, int | None]:
+def _ask(uuids: Sequence[str], question: Callable[[Any, Any], Answer]) -> dict[str, Answer | None]:
     import pynvml
 
-    answers: dict[str, int | None] = dict.fromkeys(uuids)
+    answers: dict[str, Answer | None] = dict.fromkeys(uuids)
     with suppress(pynvml.NVMLError), _opened(pynvml):
         for uuid in uuids:
             with suppress(pynvml.NVMLError):

@@ -145,6 +145,11 @@ class LocalLauncher:
         """By NVML."""
         return memory_used(gpu_uuids)
 
+    def pids(self, handle: str) -> frozenset[int]:
+        """The runner, whatever it started, and what else is of its session."""
+        leader = self._leader_pid(handle)
+        return frozenset({leader, *_children(leader), *(pid for pid in psutil.pids() if _session(pid) == leader)})
+
     def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
         """A container of a study that was not local, where an engine answers that knows."""
         return user_by_engine(gpu_uuid, study_uid) if engine_answers() else None
@@ -220,6 +225,20 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -124,6 +124,9 @@ class Launcher(Protocol):
         What belongs to `study_uid`, ours, does not count. Raises LaunchFailed.
         """
 
+    def pids(self, handle: str) -> frozenset[int] | None:
+        """The run's processes, by the ids of the machine it is on; None where nobody can tell."""
+
     def clear(self, study_uid: str) -> None:
         """End and remove whatever is left of a study that is ours."""
 

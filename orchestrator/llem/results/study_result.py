@@ -49,8 +49,12 @@ class ExperimentSummary(Record):
     swept: dict[str, Any] = Field(default_factory=dict)
     cycles: int
     """How many of its runs were completed."""
+    failed: tuple[str, ...] = ()
+    """Ids of its runs that failed: they are in no number here; `failures` has the reasons."""
     quality: Optional[Quality] = None
     """None where no run was completed."""
+    simulated: bool = False
+    """Whether any of its runs was measured on simulated boards: it belongs beside the level wherever that is shown."""
     metrics: dict[str, Statistic] = Field(default_factory=dict)
     """By column of `results.parquet`; `n` below `cycles` means that some runs did not measure it."""
 
@@ -179,11 +183,15 @@ def _experiments(outcomes: Iterable[RunOutcome], study: Sequence[ExperimentResul
     for experiment_id, own in runs.items():
         results = sorted((run.result for run in own if run.result is not None), key=lambda result: result.cycle or 0)
         measured = metrics(results) if results else {}
+        failed = tuple(run.run_id for run in own if run.status == "failed")
+        level = experiment_quality(results, measured[ENERGY_PER_TOKEN], study_idle, len(failed)) if results else None
         yield ExperimentSummary(
             experiment_id=experiment_id,
             swept=dict(own[0].swept),
             cycles=len(results),
-            quality=experiment_quality(results, measured[ENERGY_PER_TOKEN], study_idle) if results else None,
+            failed=failed,
+            quality=level,
+            simulated=any(result.simulated for result in results),
             metrics=measured,
         )
 

@@ -32,7 +32,6 @@ def _either(*values: Any) -> Callable[[Any], bool]:
 # Keys of the study (by attribute) and of experiments (by path) → whether a value is one that is not built yet.
 _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
     "execution.parallel": _other("off"),
-    "execution.gate": _other(None),
     "execution.on_complete": _other(None),
     "execution.skip_preflight": _other(False),
 }

@@ -159,9 +159,8 @@ def test_claim_5_8_distinct_values_see_through_presets() -> None:
 
 NOT_BUILT = {
     "images: {pytorch: {pull: never}}": ["images.pytorch.pull"],
-    "execution: {gate: {band_c: 3, max_wait_seconds: 60}, parallel: gpus, on_complete: x}": [
+    "execution: {parallel: gpus, on_complete: x}": [
         "execution.parallel",
-        "execution.gate",
         "execution.on_complete",
     ],
     "execution: {skip_preflight: true}": ["execution.skip_preflight"],

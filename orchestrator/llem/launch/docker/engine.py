@@ -132,6 +132,13 @@ class Engine:
         with engine_errors("The container cannot be looked at"):
             return cast(Json, self._brisk.inspect_container(container))
 
+    def pids(self, container: str) -> frozenset[int]:
+        """Its processes, by the ids of the engine's machine. Raises ContainerGone."""
+        with engine_errors("The container's processes cannot be listed"):
+            found = self._brisk.top(container)
+        column = found["Titles"].index("PID")
+        return frozenset(int(row[column]) for row in found["Processes"] or ())
+
     def stop(self, container: str, grace_s: float) -> None:
         """SIGTERM, then SIGKILL after `grace_s`; a paused one goes on first, or nothing would reach it."""
         with engine_errors("The container could not be stopped"):
