@@ -26,7 +26,7 @@ def environment(facts: BackendFacts, boards: tuple[Board, ...]) -> dict[str, Any
             "machine": platform.machine(),
         },
         "engine": {"name": facts.name, "version": facts.version, "effective": facts.effective, **facts.notes},
-        "packages": {**_versions("codecarbon", "nvidia-ml-py", "pydantic"), **facts.packages},
+        "packages": {**_versions("codecarbon", "nvidia-ml-py", "pydantic", "zeus"), **facts.packages},
         "python": sys.version.split()[0],
     }
 
