@@ -48,7 +48,7 @@ def measure(
     config = order.experiment
     with ExitStack() as open_until_the_end:
         enter = open_until_the_end.enter_context
-        meter = enter(open_meter(config, allocation, exchange.power))
+        meter = enter(open_meter(config, allocation, exchange.power, marks.unix_offset_s))
         host = enter(closing(HostMeter()))
         enter(beating(meter, events))
         enter(blaming_a_lost_gpu(meter))

@@ -193,9 +193,10 @@ def open_meter(
     config: ExperimentConfig,
     allocation: Allocation,
     path: Path,
+    unix_offset_s: float | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Iterator[Meter]:
-    """The meter of a run, recording from now on.
+    """The meter of a run, recording from now on. `unix_offset_s` is the run's, by which readings are given in realtime.
 
     Raises RunFailed of kind backend where a meter was asked for by name and cannot measure, or where the process sees
     GPUs that it was not given; GpuLost where an allocated board is gone.
@@ -217,8 +218,8 @@ def open_meter(
     with ExitStack() as open_until_the_end:
         # First, and before anything is recorded: it takes seconds to find its boards.
         other = open_until_the_end.enter_context(closing(WindowMeter.start(tool, boards))) if tool else None
-        period_s = config.energy.poll_interval_ms / 1000
-        recorder = open_until_the_end.enter_context(Recorder.start(path, [board.uuid for board in boards], period_s))
+        uuids, period_s = [board.uuid for board in boards], config.energy.poll_interval_ms / 1000
+        recorder = open_until_the_end.enter_context(Recorder.start(path, uuids, period_s, unix_offset_s))
         meter = GpuMeter(boards, recorder, path, choice, other)
         # A span can be computed once the counter was seen to step before it.
         meter.drain(time.monotonic())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from runner_process import error, order, result, run
+from llem_process import llem
+from runner_process import error, order, result, run, start, wait_for_phase
 from simulated_nvml import Board, Settings, a100, h100
 from simulated_nvml.fixtures import SimulatedNvml
 
-from llem_runner.contract import ExperimentResult
+from llem_runner.contract import EXIT_CODE_OF, ExperimentResult, FailureKind
 
 BOARD = h100(0, idle_w=200.0, power=())
 WINDOW_S = 2.0
@@ -96,3 +100,30 @@ def test_claim_7_14_no_tool_gives_energy_of_a_part_of_a_board(exchange: Path, si
     [refused] = [warning.message for warning in done.warnings if warning.code == "energy_refused"]
     assert "MIG is on" in refused
     assert done.quality.level == "D"
+
+
+def test_claim_7_3_a_counter_that_is_reset_ends_the_run_at_once_as_gpu_lost_and_its_timeline_can_be_read(
+    exchange: Path, simulated_nvml: SimulatedNvml
+) -> None:
+    simulated_nvml.write(Settings(boards=(BOARD,)))
+    order(
+        exchange,
+        {"baseline": {"enabled": False}, "energy": {"min_window_seconds": 600}},
+        gpu_uuids=[BOARD.uuid],
+    )
+    with start(exchange, **{**simulated_nvml.env, "CUDA_VISIBLE_DEVICES": BOARD.uuid}) as process:
+        try:
+            wait_for_phase(exchange, "measure")
+            begun_unix_s = time.time()
+            simulated_nvml.write(Settings(boards=(replace(BOARD, counter_reset_at_unix_s=begun_unix_s + 1),)))
+            assert process.wait(120) == EXIT_CODE_OF[FailureKind.GPU_LOST]
+        finally:
+            process.kill()
+    report = error(exchange)
+    assert (report["kind"], report["phase"]) == ("gpu_lost", "measure")
+    assert f"GPU {BOARD.uuid}: the energy counter went backwards" in report["message"]
+    # The readings until then still give their energy, by either clock.
+    (exchange / "spans.csv").write_text(f"start_unix_s,end_unix_s\n{begun_unix_s - 2},{begun_unix_s + 0.5}\n")
+    said = llem("energy", "out/power.csv", "--spans", "spans.csv", "--json", cwd=exchange)
+    [span] = json.loads(said.stdout)
+    assert span["lower_j"] <= 200.0 * 2.5 <= span["upper_j"]
