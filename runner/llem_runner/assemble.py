@@ -32,7 +32,7 @@ from llem_runner.energy_report import EnergyReport
 from llem_runner.environment import environment
 from llem_runner.event_log import EventLog
 from llem_runner.marks import Marks, Span
-from llem_runner.meter import Recording
+from llem_runner.meter import MeterChoice, Recording
 from llem_runner.metrics import quality
 from llem_runner.metrics.flops import compute_of
 from llem_runner.metrics.foreign import Occupancy
@@ -106,6 +106,7 @@ class Measured:
     host_energy: HostEnergy
     host_problem: str | None
     simulated: bool
+    meter: MeterChoice
 
     @property
     def requests(self) -> list[RequestOutput]:
@@ -283,6 +284,7 @@ def _write_samples(exchange: ExchangeFolder, measured: Measured) -> None:
 
 def _environment(measured: Measured, recording: Recording) -> dict[str, Any]:
     described = environment(measured.facts, recording.boards)
+    described["meter"] = measured.meter.described()
     described["engine"]["compiled_graphs"] = measured.compiled.described()
     return described
 

@@ -6,15 +6,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llem_runner.contract import Calibration
-from llem_runner.contract.result import DeviceEnergy, DeviceJoules, Energy, RecorderStats, Thermal
+from llem_runner.contract.result import DeviceEnergy, DeviceJoules, Energy, EnergySource, RecorderStats, Thermal
 from llem_runner.marks import Span
 from llem_runner.meter import Recording
 from llem_runner.metrics.thermal import thermal, within
 from llem_runner.power.boards import board_facts
-from llem_runner.power.estimate import Estimator, SpanEnergy, total
+from llem_runner.power.estimate import Estimator, SpanEnergy, TotalEnergy, total
 from llem_runner.power.gain import UNCALIBRATED, Gain
 from llem_runner.power.outcomes import GpuLost
 from llem_runner.power.series import Series
+from llem_runner.power.window_meter import Metered
+
+
+@dataclass(frozen=True)
+class ToolTotal:
+    """Energy of the window as another tool tells it, in joule: it says nothing of bounds, or of how it came by it."""
+
+    total_j: float
+    lower_j: None = None
+    upper_j: None = None
+    method: None = None
+    lag_ms: None = None
+    cross_check_j: None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class EnergyReport:
         boards = recording.boards if recording.timeline else ()
         self._read = {board.uuid: (board, devices.get(board.uuid, Series(board.uuid))) for board in boards}
         self._reason = recording.reason
+        self._metered = recording.metered
         self._warn = warn
         self._told: set[str] = set()
         self._estimators = {
@@ -56,7 +70,7 @@ class EnergyReport:
 
         `what` names the kind ("pass"): the warning is `<what>_energy_unknown`.
         """
-        spans = self._spans(span)
+        spans = self._spans(span) if self._metered is None else []
         summed = total(spans)
         if summed is None and self._timeline is not None and what not in self._told:
             self._told.add(what)
@@ -95,22 +109,27 @@ class EnergyReport:
         lost = next((found for found in spans if found.gpu_lost), None)
         if lost is not None:
             raise GpuLost(f"GPU {lost.device}: {lost.refusal}")
+        source: EnergySource = "nvml"
+        summed: TotalEnergy | ToolTotal | None = total(spans)
+        if self._metered is not None:
+            source = self._metered.source
+            spans = [self._of_tool(found, self._metered) for found in spans]
+            summed = self._total_of_tool(spans, self._metered)
         at_rest = {"idle": self._mean_w(idle, "idle"), "resident": self._mean_w(resident, "resident")}
         idle_w, resident_w = (_sum(powers_w) for powers_w in at_rest.values())
         devices = tuple(
             self._device(found, *powers_w) for found, *powers_w in zip(spans, *at_rest.values(), strict=True)
         )
-        summed = total(spans)
         if summed is None:
             self._warn("energy_refused", f"GPU energy of the window cannot be known: {self._why_not(spans)}.")
             return Energy(
-                source="nvml",
+                source=source,
                 idle_power_w=idle_w,
                 resident_power_w=resident_w,
                 devices=devices,
             )
         return Energy(
-            source="nvml",
+            source=source,
             method=summed.method,
             total_j=summed.total_j,
             lower_j=summed.lower_j,
@@ -165,6 +184,34 @@ class EnergyReport:
             for uuid, (board, _) in self._read.items()
         ]
 
+    def _of_tool(self, ours: SpanEnergy, metered: Metered) -> SpanEnergy:
+        """What another tool says of a board, in place of ours; no joules where it does not tell boards apart."""
+        board, _ = self._read[ours.device]
+        joules = metered.by_board_j.get(ours.device)
+        theirs = SpanEnergy(
+            ours.device,
+            ours.start_s,
+            ours.end_s,
+            total_j=joules,
+            mean_power_w=None if joules is None else joules / (ours.end_s - ours.start_s),
+            refusal=board.energy_refusal or metered.problem,
+        )
+        return theirs if theirs.refusal else self._gain(ours.device).applied(theirs)
+
+    def _total_of_tool(self, spans: Sequence[SpanEnergy], metered: Metered) -> ToolTotal | None:
+        """All boards together; None where it cannot be known."""
+        if metered.total_j is None or any(found.refusal for found in spans):
+            return None
+        each_j = [found.total_j for found in spans if found.total_j is not None]
+        if len(each_j) == len(spans):
+            return ToolTotal(sum(each_j))
+        if self._gains:
+            self._warn(
+                "calibration_not_applied",
+                f"The energy is not divided by the boards' calibration: {metered.source} does not tell boards apart.",
+            )
+        return ToolTotal(metered.total_j)
+
     def _gain(self, uuid: str) -> Gain:
         return self._gains.get(uuid, UNCALIBRATED)
 
@@ -177,6 +224,8 @@ class EnergyReport:
         return sum(part_j * percent for part_j, percent in parts) / total_j
 
     def _why_not(self, spans: list[SpanEnergy]) -> str:
+        if not spans and self._metered is not None:
+            return f"{self._metered.source} measures the window as a whole (the readings are in the timeline)"
         return next((found.refusal for found in spans if found.refusal), "no board was read")
 
     def _mean_w(self, span: Span | None, what: str) -> list[float | None]:

@@ -22,7 +22,7 @@ def environment(facts: BackendFacts, boards: tuple[Board, ...]) -> dict[str, Any
         "host": machine(),
         "model": facts.model,
         "engine": {"name": facts.name, "version": facts.version, "effective": facts.effective, **facts.notes},
-        "packages": {**installed_versions("codecarbon", "nvidia-ml-py", "pydantic"), **facts.packages},
+        "packages": {**installed_versions("codecarbon", "nvidia-ml-py", "pydantic", "zeus"), **facts.packages},
         "python": sys.version.split()[0],
     }
 

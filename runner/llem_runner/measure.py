@@ -48,7 +48,7 @@ def measure(
     config = order.experiment
     with ExitStack() as open_until_the_end:
         enter = open_until_the_end.enter_context
-        meter = enter(open_meter(config, allocation, exchange.power))
+        meter = enter(open_meter(config, allocation, exchange.power, marks.unix_offset_s))
         host = enter(closing(open_host_meter()))
         enter(beating(meter, events))
         enter(blaming_a_lost_gpu(meter))
@@ -75,7 +75,7 @@ def measure(
         with marks.phase("measure"):
             alive = while_alive(meter, stop, _counting(events))
             compiled_before = backend.compiled_graphs()
-            window, passes = _measure_window(backend, prompts, config, host, alive)
+            window, passes = _measure_window(backend, prompts, config, meter, host, alive)
             compiled = CompiledGraphs(compiled_before, backend.compiled_graphs(), compiled_by_a_pass)
         with marks.phase("drain"):
             meter.drain(window.end_s)
@@ -95,6 +95,7 @@ def measure(
             host_energy=host.energy(),
             host_problem=host.problem,
             simulated=meter.simulated,
+            meter=meter.choice,
         )
         # A little longer, so that the drain's own energy is known as well.
         meter.drain(marks.phases["drain"].end_s)
@@ -138,7 +139,12 @@ def _warm_up(
 
 
 def _measure_window(
-    backend: Backend, prompts: Prompts, config: ExperimentConfig, host: HostEnergyMeter, alive: Callable[[int], None]
+    backend: Backend,
+    prompts: Prompts,
+    config: ExperimentConfig,
+    meter: Meter,
+    host: HostEnergyMeter,
+    alive: Callable[[int], None],
 ) -> tuple[Span, list[MeasuredPass]]:
     """Whole passes over all prompts until the window is long enough; the device is synchronised at both marks."""
     passes: list[MeasuredPass] = []
@@ -146,6 +152,7 @@ def _measure_window(
     cache_was_reset = backend.reset_prefix_cache()
     backend.synchronize()
     host.begin()
+    meter.begin()
     start_s = time.monotonic()
     while True:
         pass_start_s = passes[-1].span.end_s if passes else start_s
@@ -157,6 +164,7 @@ def _measure_window(
         passes.append(MeasuredPass(Span(pass_start_s, end_s), tuple(outputs), cache_was_reset))
         if end_s - start_s >= config.energy.min_window_seconds:
             break
+    meter.end()
     host.end()
     return Span(start_s, end_s), passes
 

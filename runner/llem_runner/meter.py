@@ -1,6 +1,8 @@
 """What reads the GPUs of a run: the recorder over NVML, or nothing, with the reason.
 
-The procedure waits through a meter (idle, resident, drain); without a sensor there is nothing to wait for.
+The procedure waits through a meter (idle, resident, drain); without a sensor there is nothing to wait for. Where Zeus
+or CodeCarbon was asked for, its joules of the window are the run's, and the recorder runs beside it for all else:
+powers at rest, temperature, clocks, memory, and the word of a lost GPU.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from llem_runner.allocated import allocated_boards
 from llem_runner.contract import Allocation, ExperimentConfig, FailureKind, RunFailed
@@ -22,6 +25,7 @@ from llem_runner.power.outcomes import GpuLost, SensorsUnavailable
 from llem_runner.power.recorder import Recorder
 from llem_runner.power.sensors import Board
 from llem_runner.power.timeline import Timeline
+from llem_runner.power.window_meter import Metered, Tool, WindowMeter
 
 _TICK_S = 0.5
 _HEARTBEAT_EVERY_S = 5.0
@@ -29,13 +33,33 @@ _DRAIN_AT_MOST_S = 5.0
 _LOOK_FOR_LOSS_EVERY_S = 0.05
 
 
+_TOOLS: tuple[Tool, ...] = ("zeus", "codecarbon")
+
+
+@dataclass(frozen=True)
+class MeterChoice:
+    """What was asked to read energy, what does, and why that one."""
+
+    asked: str
+    used: str
+    why: str
+
+    def described(self) -> dict[str, Any]:
+        """For the result's environment."""
+        return asdict(self)
+
+
 @dataclass(frozen=True)
 class Recording:
-    """What the meter leaves: the boards and their timeline, or why there is none."""
+    """What the meter leaves: the boards and their timeline, or why there is none.
+
+    `metered` is what another tool says of the window, where one was asked.
+    """
 
     boards: tuple[Board, ...] = ()
     timeline: Timeline | None = None
     reason: str | None = None
+    metered: Metered | None = None
 
 
 class Meter:
@@ -46,9 +70,10 @@ class Meter:
 
     reads = False
 
-    def __init__(self, reason: str, boards: tuple[Board, ...] = ()) -> None:
+    def __init__(self, reason: str, boards: tuple[Board, ...] = (), choice: MeterChoice | None = None) -> None:
         self._reason = reason
         self.boards = boards
+        self.choice = choice or MeterChoice("none", "none", reason)
 
     @property
     def simulated(self) -> bool:
@@ -73,6 +98,12 @@ class Meter:
         """The hottest GPU, in °C."""
         return None
 
+    def begin(self) -> None:
+        """The measured window opens."""
+
+    def end(self) -> None:
+        """The measured window closes."""
+
     def drain(self, end_s: float) -> None:
         """Keep recording until a window that ended at `end_s` can be computed."""
         del end_s
@@ -87,14 +118,22 @@ class Meter:
 
 
 class GpuMeter(Meter):
-    """NVML, read by the recorder's process."""
+    """NVML, read by the recorder's process; `tool` is another meter around the window."""
 
     reads = True
 
-    def __init__(self, boards: tuple[Board, ...], recorder: Recorder, path: Path) -> None:
-        super().__init__("", boards)
+    def __init__(
+        self,
+        boards: tuple[Board, ...],
+        recorder: Recorder,
+        path: Path,
+        choice: MeterChoice | None = None,
+        tool: WindowMeter | None = None,
+    ) -> None:
+        super().__init__("", boards, choice)
         self._recorder = recorder
         self._path = path
+        self._tool = tool
 
     def settle(self, seconds: float, events: EventLog) -> Span:
         start_s = time.monotonic()
@@ -129,6 +168,14 @@ class GpuMeter(Meter):
         latest = self._recorder.latest()
         events.heartbeat(latest.power_w if latest else None, latest.temperature_c if latest else None)
 
+    def begin(self) -> None:
+        if self._tool:
+            self._tool.begin()
+
+    def end(self) -> None:
+        if self._tool:
+            self._tool.end()
+
     def drain(self, end_s: float) -> None:
         facts = {board.uuid: board_facts(board.name) for board in self.boards}
         while not self._recorder.drained(end_s, facts) and time.monotonic() < end_s + _DRAIN_AT_MOST_S:
@@ -137,7 +184,8 @@ class GpuMeter(Meter):
 
     def finish(self) -> Recording:
         self._recorder.stop()
-        return Recording(self.boards, Timeline.read(self._path))
+        metered = self._tool.reading() if self._tool else None
+        return Recording(self.boards, Timeline.read(self._path), metered=metered)
 
 
 @contextmanager
@@ -145,11 +193,12 @@ def open_meter(
     config: ExperimentConfig,
     allocation: Allocation,
     path: Path,
+    unix_offset_s: float | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Iterator[Meter]:
-    """The meter of a run, recording from now on.
+    """The meter of a run, recording from now on. `unix_offset_s` is the run's, by which readings are given in realtime.
 
-    Raises RunFailed of kind backend where NVML was asked for by name and cannot be read, or where the process sees
+    Raises RunFailed of kind backend where a meter was asked for by name and cannot measure, or where the process sees
     GPUs that it was not given; GpuLost where an allocated board is gone.
     """
     wanted = config.energy.backend
@@ -157,17 +206,40 @@ def open_meter(
     boards: tuple[Board, ...] = ()
     if allocation.gpu_uuids:
         reason, boards = _boards_if_possible(allocation, environment)
-    if reason and wanted == "nvml":
-        raise RunFailed(FailureKind.BACKEND, f"energy.backend: nvml was asked for, but {reason}.")
-    if reason or wanted == "none":
+    # CodeCarbon alone is asked of machines without a GPU, too: it models their CPU.
+    if reason and wanted in ("nvml", "zeus"):
+        raise RunFailed(FailureKind.BACKEND, f"energy.backend: {wanted} was asked for, but {reason}.")
+    choice = _choice(wanted, reason)
+    if choice.used == "none":
         # The boards are known all the same: what computes on them, and whether they are real, is asked of them.
-        yield Meter("energy.backend is none" if wanted == "none" else reason, boards)
+        yield Meter(choice.why, boards, choice)
         return
-    with Recorder.start(path, [board.uuid for board in boards], config.energy.poll_interval_ms / 1000) as recorder:
-        meter = GpuMeter(boards, recorder, path)
+    tool = next((name for name in _TOOLS if name == wanted), None)
+    with ExitStack() as open_until_the_end:
+        # First, and before anything is recorded: it takes seconds to find its boards.
+        other = open_until_the_end.enter_context(closing(WindowMeter.start(tool, boards))) if tool else None
+        uuids, period_s = [board.uuid for board in boards], config.energy.poll_interval_ms / 1000
+        recorder = open_until_the_end.enter_context(Recorder.start(path, uuids, period_s, unix_offset_s))
+        meter = GpuMeter(boards, recorder, path, choice, other)
         # A span can be computed once the counter was seen to step before it.
         meter.drain(time.monotonic())
         yield meter
+
+
+def _choice(wanted: str, reason: str) -> MeterChoice:
+    """What measures, where `wanted` was asked for and `reason`, if any, keeps the boards from being read."""
+    if wanted == "none":
+        return MeterChoice(wanted, "none", "energy.backend is none")
+    if reason:
+        return MeterChoice(wanted, "none", reason)
+    if wanted == "auto":
+        return MeterChoice(
+            wanted,
+            "nvml",
+            "NVML can be read here: with bounds, and for every phase. Zeus and CodeCarbon would read the same counter, "
+            "at the edges of the window only, and tell no bounds.",
+        )
+    return MeterChoice(wanted, wanted, "it was asked for by name")
 
 
 @contextmanager

@@ -79,7 +79,13 @@ def of_the_energy(energy: Energy, agreement: Check, boards: tuple[Board, ...]) -
     """What is not known, or not sure, of a window whose energy is."""
     if energy.total_j is None:
         return
-    if energy.method != "counter":
+    if energy.source != "nvml":
+        yield (
+            "bounds_unknown",
+            f"How wrong the energy may be is unknown: {energy.source} tells no bounds, and reads the counter only at "
+            "the edges of the window.",
+        )
+    elif energy.method != "counter":
         yield (
             "bounds_not_proven",
             "The energy is made from power readings, without a counter: its bounds miss a load that repeats in step "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 MAX_TIMELINE_BYTES = 4_000_000_000
-"""A day at 21 readings a second of 8 devices is about 1.5 GB."""
+"""A day at 21 readings a second of 8 devices is about 1.8 GB."""
 
 # Whole numbers of the recorder; what is not named here is a number with a fraction, or text.
 _WHOLE = ("counter_mj", "memory_used_bytes", "throttle_reasons", "compute_processes")

@@ -37,7 +37,6 @@ _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
 }
 _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
     "backend": _either("vllm"),
-    "energy.backend": _either("zeus", "codecarbon"),
     "lora.adapter_id": _other(None),
     "pytorch.num_processes": _other(1),
 }

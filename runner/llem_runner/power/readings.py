@@ -45,6 +45,7 @@ class Reading:
 SLOW_COLUMNS = tuple(field.name for field in fields(Slow))
 COLUMNS = (
     "monotonic_s",
+    "unix_s",
     "device",
     "counter_mj",
     "power_w",
@@ -54,17 +55,20 @@ COLUMNS = (
     "read_s",
 )
 """`monotonic_s` is the middle of the call that read the board and `read_s` how long that call took: the values held at
-some moment within monotonic_s ± read_s / 2. An empty cell: no such reading, or a slow one that was not due."""
+some moment within monotonic_s ± read_s / 2. `unix_s` is the same moment by the run's one offset. An empty cell: no such
+reading, or a slow one that was not due."""
 
 HEADER = ",".join(COLUMNS) + "\n"
 
 
-def as_line(reading: Reading) -> str:
+def as_line(reading: Reading, unix_offset_s: float) -> str:
     """The CSV line of `reading`, newline included."""
     slow = reading.slow
     read_s = reading.after_s - reading.before_s
+    middle_s = reading.before_s + read_s / 2
     cells = (
-        f"{reading.before_s + read_s / 2:.6f}",
+        f"{middle_s:.6f}",
+        f"{middle_s + unix_offset_s:.6f}",
         reading.uuid,
         _cell(reading.counter_mj),
         _cell(reading.power_w),

@@ -55,15 +55,18 @@ class Recorder:
         self._was_stale = False
 
     @classmethod
-    def start(cls, path: Path, uuids: Sequence[str], period_s: float) -> Recorder:
+    def start(cls, path: Path, uuids: Sequence[str], period_s: float, unix_offset_s: float | None = None) -> Recorder:
         """Start recording the boards `uuids` into the new file `path`, and wait until each was read once.
 
+        `unix_offset_s` is realtime less monotonic time, by which readings are given in both; None: as it is now.
         Raises `GpuLost` or `RecorderFailed` if it ends before that.
         """
         if path.exists():
             raise RecorderFailed(f"{path} cannot be written: File exists", FailureKind.DISK)
         command = [sys.executable, "-m", "llem_runner.power.recorder_process"]
-        command += ["--out", str(path), "--period", repr(period_s), "--parent", str(os.getpid()), *uuids]
+        command += ["--out", str(path), "--period", repr(period_s), "--parent", str(os.getpid())]
+        offset_s = time.time() - time.monotonic() if unix_offset_s is None else unix_offset_s
+        command += [f"--unix-offset={offset_s!r}", *uuids]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         recorder = cls(process, path, uuids, period_s)
         try:

@@ -1,6 +1,6 @@
 """The recorder: a process of its own that reads the boards evenly and writes each reading at once.
 
-    python3 -m llem_runner.power.recorder_process --out out/power.csv --period 0.047 GPU-… GPU-…
+    python3 -m llem_runner.power.recorder_process --out out/power.csv --period 0.047 … GPU-… GPU-…
 
     tick     |          |          |     (late)    |        absolute deadlines: one that was missed is left out,
     reads    ▮▮         ▮▮         ▮▮         ▮▮   ▮▮       never made up for by a burst
@@ -21,10 +21,12 @@ import select
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
 from llem_runner.contract.failures import ExitCode
+from llem_runner.power.counter_watch import CounterWatch
 from llem_runner.power.outcomes import GpuLost, SensorsUnavailable
 from llem_runner.power.readings import HEADER, as_line
 from llem_runner.power.sensors import Sensors
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     _tie_to_parent(parsed.parent)
     try:
         with Sensors.open(os.environ) as sensors:
-            _record(sensors, parsed.out, parsed.uuids, parsed.period, _Lifeline(parsed.parent))
+            _record(sensors, parsed.out, parsed.uuids, parsed.period, parsed.unix_offset, _Lifeline(parsed.parent))
     except GpuLost as lost:
         return _last_word(LOST, lost.message, ExitCode.GPU_LOST)
     except SensorsUnavailable as unavailable:
@@ -64,7 +66,10 @@ class _Lifeline:
         return not spoke and os.getppid() == self._parent
 
 
-def _record(sensors: Sensors, out: str, uuids: Sequence[str], period_s: float, lifeline: _Lifeline) -> None:
+def _record(
+    sensors: Sensors, out: str, uuids: Sequence[str], period_s: float, unix_offset_s: float, lifeline: _Lifeline
+) -> None:
+    watches: defaultdict[str, CounterWatch] = defaultdict(CounterWatch)
     file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         _write_whole(file, HEADER)
@@ -73,7 +78,9 @@ def _record(sensors: Sensors, out: str, uuids: Sequence[str], period_s: float, l
             for place, uuid in enumerate(uuids):
                 # Boards take turns with their slow readings, so that no tick has to take all of them.
                 due = tick == 0 or (tick + place) % SLOW_EVERY_TICKS == 0
-                _write_whole(file, as_line(sensors.read(uuid, slow=due)))
+                reading = sensors.read(uuid, slow=due)
+                _write_whole(file, as_line(reading, unix_offset_s))
+                watches[uuid].look(reading)
             tick += 1
             deadline_s = next_deadline(deadline_s, period_s, time.monotonic())
             if not lifeline.holds_until(deadline_s):
@@ -118,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m llem_runner.power.recorder_process", description=__doc__)
     parser.add_argument("--out", required=True, help="the CSV file to create")
     parser.add_argument("--period", type=float, required=True, help="seconds between readings")
+    parser.add_argument("--unix-offset", type=float, required=True, help="realtime less monotonic time, in seconds")
     parser.add_argument("--parent", type=int, required=True, help="the process whose end is ours")
     parser.add_argument("uuids", nargs="+", help="the boards to read")
     return parser

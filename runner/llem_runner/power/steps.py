@@ -94,7 +94,7 @@ def find_breaks(series: Series) -> list[BrokenCounter]:
         before_s, after_s = series.before_s[row], series.after_s[row]
         if held is None or counter_mj != held[1]:
             if held is not None:
-                breaks.extend(_wrong_step(held[1], counter_mj, last_before_s, after_s))
+                breaks.extend(wrong_step(held[1], counter_mj, last_before_s, after_s))
             held, drew_power = (after_s, counter_mj), False
         else:
             drew_power = drew_power or _draws_power(series, row)
@@ -105,7 +105,8 @@ def find_breaks(series: Series) -> list[BrokenCounter]:
     return breaks
 
 
-def _wrong_step(held_mj: float, counter_mj: float, since_s: float, until_s: float) -> Sequence[BrokenCounter]:
+def wrong_step(held_mj: float, counter_mj: float, since_s: float, until_s: float) -> Sequence[BrokenCounter]:
+    """What is wrong with a step from `held_mj` to `counter_mj` between two polls; empty where nothing is."""
     if counter_mj < held_mj:
         reason = f"the energy counter went backwards by {(held_mj - counter_mj) / 1000:.3f} J: the GPU was reset"
         return [BrokenCounter(since_s, until_s, reason)]

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simulated_nvml import Fault, Saw, Settings, Square, a100, h100, p100
@@ -83,7 +85,9 @@ def test_claim_8_energy_from_the_recorder_has_bounds_that_contain_the_truth(
     assert list(methods.values()) == ["counter", "counter", "counter", "power"]
 
 
-def test_readings_that_a_board_does_not_give_are_empty_and_not_zero(nvml: SimulatedNvml, tmp_path: Path) -> None:
+def test_claim_7_3_readings_that_a_board_does_not_give_are_empty_and_not_zero(
+    nvml: SimulatedNvml, tmp_path: Path
+) -> None:
     faults = [Fault(name, "NOT_SUPPORTED") for name in ("counter", "power_average", "temperature", "throttle_reasons")]
     board = h100(0).with_faults(*faults, Fault("processes", "NO_PERMISSION"))
     nvml.write(Settings(boards=(board,)))
@@ -104,7 +108,7 @@ def test_readings_that_a_board_does_not_give_are_empty_and_not_zero(nvml: Simula
     assert row["power_instant_w"] == "300.000"
 
 
-def test_a_driver_without_the_energy_symbols_is_read_by_its_plain_power(
+def test_claim_7_3_a_driver_without_the_energy_symbols_is_read_by_its_plain_power(
     nvml: SimulatedNvml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml.library / "no-energy-symbols"))
@@ -116,7 +120,7 @@ def test_a_driver_without_the_energy_symbols_is_read_by_its_plain_power(
     assert series.power_w[0] == 300.0
 
 
-def test_a_gpu_that_is_lost_while_recording_is_named_and_its_readings_are_kept(
+def test_claim_7_3_a_gpu_that_is_lost_while_recording_is_named_and_its_readings_are_kept(
     nvml: SimulatedNvml, tmp_path: Path
 ) -> None:
     board = h100(0)
@@ -135,12 +139,12 @@ def test_a_gpu_that_is_lost_while_recording_is_named_and_its_readings_are_kept(
 
 
 @pytest.mark.usefixtures("nvml")
-def test_a_gpu_that_is_not_there_is_an_error_at_the_start(tmp_path: Path) -> None:
+def test_claim_7_3_a_gpu_that_is_not_there_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(GpuLost, match="GPU-not-here"):
         Recorder.start(tmp_path / "power.csv", ["GPU-not-here"], PERIOD_S)
 
 
-def test_nvml_that_cannot_be_opened_is_an_error_at_the_start(nvml: SimulatedNvml, tmp_path: Path) -> None:
+def test_claim_7_3_nvml_that_cannot_be_opened_is_an_error_at_the_start(nvml: SimulatedNvml, tmp_path: Path) -> None:
     nvml.write(Settings(boards=(h100(0),), faults=(Fault("init", "DRIVER_NOT_LOADED"),)))
     with pytest.raises(RecorderFailed, match="driver is not loaded"):
         Recorder.start(tmp_path / "power.csv", [h100(0).uuid], PERIOD_S)
@@ -159,21 +163,49 @@ def test_a_file_that_is_there_already_is_never_written_over(tmp_path: Path) -> N
 RECORD_AND_SLEEP = """
 import pathlib, sys, time
 from llem_runner.power.recorder import Recorder
-recorder = Recorder.start(pathlib.Path(sys.argv[1]), sys.argv[2:], 0.047)
+recorder = Recorder.start(pathlib.Path(sys.argv[2]), [sys.argv[3]], 0.047)
 print(recorder.pid, flush=True)
-time.sleep(60)
+sys.stdin.readline()
+exec(sys.argv[1])
 """
+PARENTS_END = {
+    "returns": "pass",
+    "raises": "raise SystemError",
+    "exits at once": "import os; os._exit(3)",
+    "is killed": "import os; os.kill(os.getpid(), 9)",
+    "is terminated": "import os; os.kill(os.getpid(), 15)",
+    "aborts": "import os; os.abort()",
+    "becomes another program": "import os; os.execv('/bin/true', ['true'])",
+}
 
 
 @pytest.mark.usefixtures("nvml")
-def test_claim_7_the_recorder_ends_with_its_parent_even_if_that_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", RECORD_AND_SLEEP, str(tmp_path / "power.csv"), h100(0).uuid]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+@pytest.mark.parametrize("end", PARENTS_END.values(), ids=list(PARENTS_END))
+def test_claim_7_2_the_recorder_ends_with_its_parent_whatever_ends_it(tmp_path: Path, end: str) -> None:
+    command = [sys.executable, "-c", RECORD_AND_SLEEP, end, str(tmp_path / "power.csv"), h100(0).uuid]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert not has_ended(pid)
-        os.kill(parent.pid, signal.SIGKILL)
-        parent.wait()
+        parent.communicate("now\n")
+        wait_until(lambda: has_ended(pid))
+
+
+def test_claim_7_2_the_recorder_ends_with_its_parent_even_while_a_call_into_nvml_hangs(
+    nvml: SimulatedNvml, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", RECORD_AND_SLEEP, PARENTS_END["is killed"], str(tmp_path / "power.csv")]
+    with subprocess.Popen([*command, h100(0).uuid], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        nvml.write(Settings(boards=(h100(0, call_delay_s=600.0),)))
+        # Until its calls take that long: nothing new is written then.
+        path, rows = tmp_path / "power.csv", -1
+        while rows != (rows := path.read_bytes().count(b"\n")):
+            time.sleep(0.3)
+        parent.communicate("now\n")
         wait_until(lambda: has_ended(pid))
 
 
@@ -239,7 +271,7 @@ def test_claim_8_a_sensor_that_stops_answering_is_a_lost_gpu_and_its_last_power_
 
 
 @pytest.mark.usefixtures("nvml")
-def test_a_pause_of_everything_is_no_lost_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claim_7_3_a_pause_of_everything_is_no_lost_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llem_runner.power.recorder.STALE_S", 2.0)
     monkeypatch.setattr("llem_runner.power.recorder._LOOK_EVERY_S", 0.0)
     path = tmp_path / "power.csv"
@@ -252,3 +284,51 @@ def test_a_pause_of_everything_is_no_lost_gpu(tmp_path: Path, monkeypatch: pytes
         os.kill(recorder.pid, signal.SIGCONT)
         wait_until(lambda: path.read_bytes().count(b"\n") > rows)
         recorder.check()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"counter_reset_at_unix_s": 1.0}, "energy counter went backwards"),
+        ({"counter_offset_mj": -(10**9)}, "energy counter went backwards"),
+        ({"counter_frozen_at_unix_s": 1.0}, "energy counter"),
+        ({"faults": (Fault("all", "RESET_REQUIRED"),)}, "cannot be read any more"),
+        ({"faults": (Fault("all", "UNINITIALIZED"),)}, "cannot be read any more"),
+        ({"faults": (Fault("all", "GPU_IS_LOST"),)}, "cannot be read any more"),
+        ({"faults": (Fault("field_values", "UNKNOWN"),)}, "cannot be read any more"),
+    ],
+    ids=["reset", "backwards", "frozen", "nvml-reset", "nvml-closed", "off-the-bus", "access-lost"],
+)
+def test_claim_7_3_whatever_breaks_a_board_or_its_counter_is_gpu_lost_and_the_timeline_is_kept(
+    nvml: SimulatedNvml, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    board, path = h100(0), tmp_path / "power.csv"
+    nvml.write(Settings(boards=(board,)))
+    with Recorder.start(path, [board.uuid], PERIOD_S) as recorder:
+        wait_until(lambda: path.read_bytes().count(b"\n") > 4)
+        now_s = time.time()
+        at_once = {name: now_s if name.endswith("_unix_s") else value for name, value in change.items()}
+        nvml.write(Settings(boards=(replace(board, **at_once),)))
+        wait_until(lambda: not recorder.alive())
+        with pytest.raises(GpuLost, match=f"GPU {board.uuid}.*{words}"):
+            recorder.check()
+        recorder.kill()
+    assert len(Timeline.read(path).devices[board.uuid]) >= 4
+
+
+def test_claim_7_2_period_jitter_and_largest_gap_are_those_that_were_recorded(
+    nvml: SimulatedNvml, tmp_path: Path
+) -> None:
+    path = tmp_path / "power.csv"
+    with Recorder.start(path, [h100(0).uuid], PERIOD_S) as recorder:
+        wait_until(lambda: path.read_bytes().count(b"\n") > 20)
+        os.kill(recorder.pid, signal.SIGSTOP)
+        time.sleep(0.4)
+        os.kill(recorder.pid, signal.SIGCONT)
+        rows = path.read_bytes().count(b"\n")
+        wait_until(lambda: path.read_bytes().count(b"\n") > rows + 5)
+    even = Timeline.read(path).stats()
+    assert even is not None
+    assert even.period_s >= PERIOD_S * 0.99
+    assert even.largest_gap_s >= 0.4
+    assert 0 <= even.jitter_p50_s <= even.jitter_p99_s <= even.largest_gap_s

@@ -119,7 +119,7 @@ def test_checks_that_were_not_made_are_there_as_unknown() -> None:
         ([True, False], {}, "C"),
         ([True, None], {}, "C"),
         ([True, True], {"total_j": None}, "D"),
-        ([True, True], {"source": "codecarbon"}, "D"),
+        ([True, None], {"source": "zeus", "method": None, "lower_j": None, "upper_j": None}, "C"),
     ],
 )
 def test_the_level_is_the_worst_that_holds(passed: list[bool | None], keys: dict[str, Any], level: str) -> None:

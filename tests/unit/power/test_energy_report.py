@@ -20,6 +20,7 @@ from llem_runner.power.outcomes import GpuLost
 from llem_runner.power.sensors import MIG_REFUSAL, Board
 from llem_runner.power.series import Series
 from llem_runner.power.timeline import Timeline
+from llem_runner.power.window_meter import Metered
 
 IDLE, RESIDENT, WINDOW, BEYOND = Span(2.0, 6.0), Span(8.0, 11.0), Span(12.0, 24.0), Span(29.0, 40.0)
 # 70 W bare, 120 W with a model, 400 W at work.
@@ -62,9 +63,11 @@ class Report:
         return self.report.window(span, idle=idle, resident=resident, output_tokens=1000, all_tokens=4000, requests=10)
 
 
-def of(*read: tuple[Board, Series], calibration: dict[str, Calibration] | None = None) -> Report:
+def of(
+    *read: tuple[Board, Series], calibration: dict[str, Calibration] | None = None, metered: Metered | None = None
+) -> Report:
     timeline = Timeline("monotonic_s", {one.uuid: replace(readings, device=one.uuid) for one, readings in read})
-    return Report(Recording(tuple(one for one, _ in read), timeline), calibration)
+    return Report(Recording(tuple(one for one, _ in read), timeline, metered=metered), calibration)
 
 
 def test_claim_8_energy_above_idle_and_above_resident_and_per_token_follow_from_the_truth() -> None:
@@ -253,3 +256,52 @@ def test_claim_7_6_a_board_that_refuses_leaves_the_others_their_own_energy() -> 
     joules = made.report.joules(WINDOW, "pass")
     assert joules.total_j is None
     assert [device.energy_j is None for device in joules.devices] == [False, True]
+
+
+def test_claim_7_14_another_tools_joules_are_the_windows_with_the_boards_gains_and_no_bounds() -> None:
+    zeus = Metered("zeus", 4000.0, {"a": 960.0, "b": 3040.0})
+    made = of((board("a"), series(A_RUN)), (board("b"), series(A_RUN)), calibration={"a": LOW}, metered=zeus)
+    energy = made.window()
+    assert (energy.source, energy.method, energy.lower_j, energy.upper_j) == ("zeus", None, None, None)
+    assert energy.total_j == pytest.approx(1000.0 + 3040.0)
+    assert [device.total_j for device in energy.devices] == [pytest.approx(1000.0), 3040.0]
+    assert [device.mean_power_w for device in energy.devices] == [
+        pytest.approx(1000.0 / 12),
+        pytest.approx(3040.0 / 12),
+    ]
+    assert energy.systematic_percent == pytest.approx((1000.0 * 1.0 + 3040.0 * 5.0) / 4040.0)
+    assert energy.idle_power_w == pytest.approx(70.0 / 0.96 + 70.0, rel=0.01)
+    assert made.report.joules(WINDOW, "pass").total_j is None
+    [(code, message)] = made.warnings
+    assert code == "pass_energy_unknown"
+    assert "zeus measures the window as a whole" in message
+
+
+def test_claim_7_14_a_sum_over_boards_cannot_be_calibrated_and_says_so() -> None:
+    both = (board("a"), series(A_RUN)), (board("b"), series(A_RUN))
+    made = of(*both, calibration={"a": LOW}, metered=Metered("codecarbon", 4000.0))
+    energy = made.window()
+    assert energy.total_j == 4000.0
+    assert [device.total_j for device in energy.devices] == [None, None]
+    assert energy.systematic_percent == 5.0
+    assert made.codes == ["calibration_not_applied"]
+    assert of(*both, metered=Metered("codecarbon", 4000.0)).window().total_j == 4000.0
+
+
+def test_claim_7_14_a_tool_that_failed_leaves_no_energy_and_its_reason() -> None:
+    made = of((board("a"), series(A_RUN)), metered=Metered("zeus", problem="zeus did not answer"))
+    energy = made.window()
+    assert (energy.source, energy.total_j, energy.devices[0].total_j) == ("zeus", None, None)
+    assert energy.idle_power_w == pytest.approx(70.0, rel=0.01)
+    [(code, message)] = made.warnings
+    assert code == "energy_refused"
+    assert "zeus did not answer" in message
+
+
+def test_claim_7_14_a_counter_that_broke_is_a_lost_gpu_whoever_measures() -> None:
+    broken = series(A_RUN)
+    for row, time_s in enumerate(broken.before_s):
+        if time_s > 18.0:
+            broken.counter_mj[row] -= 1e7
+    with pytest.raises(GpuLost, match="went backwards"):
+        of((board("a"), broken), metered=Metered("zeus", 4000.0, {"a": 4000.0})).window()

@@ -1,17 +1,139 @@
-"""The recorder's clock: absolute deadlines, no drift and no burst."""
+"""The recorder's loop: absolute deadlines, no drift and no burst, and one write a reading."""
 
 from __future__ import annotations
 
+import itertools
+import os
+from pathlib import Path
+
 import pytest
 
-from llem_runner.power.recorder_process import next_deadline
+from llem_runner.power import recorder_process
+from llem_runner.power.outcomes import GpuLost
+from llem_runner.power.readings import HEADER, NOT_READ, Reading, Slow
+from llem_runner.power.recorder_process import SLOW_EVERY_TICKS, next_deadline
+
+BOARDS = [f"GPU-{number}" for number in range(8)]
+OFFSET_S = 1.7e9
 
 
 @pytest.mark.parametrize(
     ("now_s", "periods"),
     [(10.0, 1), (10.02, 1), (10.046, 1), (10.048, 2), (10.2, 5), (9.0, 1)],
 )
-def test_the_next_deadline_is_a_whole_number_of_periods_on_and_never_past(now_s: float, periods: int) -> None:
+def test_claim_7_1_the_next_deadline_is_a_whole_number_of_periods_on_and_never_past(now_s: float, periods: int) -> None:
     deadline_s = next_deadline(10.0, 0.047, now_s)
     assert deadline_s == pytest.approx(10.0 + periods * 0.047)
     assert deadline_s > now_s
+
+
+class Clock:
+    """Time that passes only where somebody waits, or where it is made to."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+class Boards:
+    """Sensors that note what was asked when, and what of it was in the file by then."""
+
+    def __init__(self, clock: Clock, out: Path) -> None:
+        self.clock, self.out = clock, out
+        self.asked: list[tuple[float, str, bool]] = []
+        self.lines_before: list[int] = []
+        self.takes_s: dict[int, float] = {}
+        self.counter_mj = 5_000
+
+    def read(self, uuid: str, *, slow: bool) -> Reading:
+        self.lines_before.append(self.out.read_bytes().count(b"\n"))
+        before_s = self.clock.now_s
+        self.clock.now_s += self.takes_s.get(len(self.asked), 1e-5)
+        self.asked.append((before_s, uuid, slow))
+        values = Slow(temperature_c=40) if slow else NOT_READ
+        return Reading(uuid, before_s, self.clock.now_s, self.counter_mj, power_instant_w=300.0, slow=values)
+
+
+class Lifeline:
+    """Holds for so many ticks."""
+
+    def __init__(self, clock: Clock, ticks: int) -> None:
+        self.clock, self.left = clock, ticks
+
+    def holds_until(self, deadline_s: float) -> bool:
+        assert deadline_s > self.clock.now_s
+        self.clock.now_s = deadline_s
+        self.left -= 1
+        return self.left > 0
+
+
+@pytest.fixture
+def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Boards:
+    clock = Clock()
+    monkeypatch.setattr("llem_runner.power.recorder_process.time", clock)
+    return Boards(clock, tmp_path / "power.csv")
+
+
+def record(boards: Boards, ticks: int, uuids: list[str] = BOARDS) -> None:
+    lifeline = Lifeline(boards.clock, ticks)
+    recorder_process._record(boards, str(boards.out), uuids, 0.047, OFFSET_S, lifeline)  # type: ignore[arg-type]
+
+
+def test_claim_7_1_every_sample_is_one_write_and_on_the_disk_before_the_next_is_taken(
+    boards: Boards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+    write = os.write
+
+    def counted(file: int, data: bytes) -> int:
+        written.append(data)
+        return write(file, data)
+
+    monkeypatch.setattr(recorder_process.os, "write", counted)
+    record(boards, 5)
+    assert written[0] == HEADER.encode()
+    assert len(written) == 1 + 5 * len(BOARDS)
+    assert all(line.count(b"\n") == 1 for line in written)
+    assert boards.lines_before == list(range(1, len(written)))
+
+
+def test_claim_7_1_slow_readings_are_taken_twice_a_second_and_never_of_all_boards_at_once(boards: Boards) -> None:
+    ticks = 1 + 4 * SLOW_EVERY_TICKS
+    record(boards, ticks)
+    slow = [
+        sum(due for _, _, due in boards.asked[k : k + len(BOARDS)]) for k in range(0, len(boards.asked), len(BOARDS))
+    ]
+    # The first time all of them, so that a short run knows them too.
+    assert slow[0] == len(BOARDS)
+    assert max(slow[1:]) == 1
+    for uuid in BOARDS:
+        assert sum(due for _, name, due in boards.asked if name == uuid) == pytest.approx(5, abs=1)
+    assert 0.45 < SLOW_EVERY_TICKS * 0.047 < 0.55
+
+
+def test_claim_7_1_a_delay_is_never_made_up_for_by_a_burst(boards: Boards) -> None:
+    boards.takes_s = {3: 0.5}
+    record(boards, 10, ["GPU-0"])
+    starts_s = [start_s for start_s, _, _ in boards.asked]
+    periods = [round((later - earlier) / 0.047, 3) for earlier, later in itertools.pairwise(starts_s)]
+    assert periods == [1, 1, 1, 11, 1, 1, 1, 1, 1]
+
+
+def test_both_clocks_of_a_reading_differ_by_the_runs_offset(boards: Boards) -> None:
+    record(boards, 3, ["GPU-0"])
+    for line in boards.out.read_text().splitlines()[1:]:
+        monotonic_s, unix_s, *_ = line.split(",")
+        assert float(unix_s) - float(monotonic_s) == pytest.approx(OFFSET_S, abs=1e-5)
+
+
+def test_claim_7_3_a_broken_counter_ends_the_recording_after_the_reading_that_shows_it(boards: Boards) -> None:
+    class Resetting(Boards):
+        def read(self, uuid: str, *, slow: bool) -> Reading:
+            self.counter_mj = 10_000 if len(self.asked) < 3 else 0
+            return super().read(uuid, slow=slow)
+
+    with pytest.raises(GpuLost, match="GPU-0: the energy counter went backwards by 10"):
+        record(Resetting(boards.clock, boards.out), 10, ["GPU-0"])
+    assert [line.split(",")[3] for line in boards.out.read_text().splitlines()[1:]] == ["10000"] * 3 + ["0"]

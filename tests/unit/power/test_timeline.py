@@ -24,7 +24,7 @@ def test_what_the_recorder_writes_is_read_back_with_its_brackets(tmp_path: Path)
         Reading("GPU-b", 10.001, 10.002, power_w=72.0),
         Reading("GPU-a", 10.047, 10.048, counter_mj=17961707435011),
     ]
-    timeline = Timeline.read(write(tmp_path, HEADER + "".join(as_line(reading) for reading in readings)))
+    timeline = Timeline.read(write(tmp_path, HEADER + "".join(as_line(reading, 1.7e9) for reading in readings)))
     first = timeline.devices["GPU-a"]
     assert timeline.clock == "monotonic_s"
     assert list(first.counter_mj) == [17961707405055, 17961707435011]

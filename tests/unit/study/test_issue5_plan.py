@@ -165,7 +165,6 @@ NOT_BUILT = {
     ],
     "execution: {skip_preflight: true}": ["execution.skip_preflight"],
     "backend: [pytorch, vllm]": ["backend"],
-    "sweep: {energy.backend: [nvml, zeus, codecarbon]}": ["energy.backend", "energy.backend"],
     "lora: {adapter_id: x/y}": ["lora.adapter_id"],
     "pytorch: {num_processes: 2}": ["pytorch.num_processes"],
     "experiments: [{model: org/name}]": ["model"],
