@@ -59,7 +59,7 @@ def container_of(client: Any, study: Path, sequence: int) -> Any:
 
 def left_of(client: Any, parent: Path) -> dict[str, list[str]]:
     """What studies below `parent` left: NOTHING, as it should be."""
-    ours = client.containers.list(all=True, filters={"label": "org.llem.uid"})
+    ours = client.containers.list(all=True, filters={"label": "org.llem.uid"}, ignore_removed=True)
     return {
         "containers": [each.name for each in ours if each.labels.get("org.llem.folder", "").startswith(str(parent))],
         "networks": [each.name for each in client.networks.list() if each.name not in ("none", "host")],

@@ -38,5 +38,10 @@ def actor_image(client: Any) -> str:
         COPY play.py result.json /usr/local/lib/actor/
         ENV PATH=/usr/local/bin:/opt/engine/bin:/usr/bin:/bin
     """
+    return built(client, ACTOR_IMAGE, dockerfile, actor_files())
+
+
+def actor_files() -> dict[str, str]:
+    """What such an image copies."""
     files = {name: (_ACTOR / name).read_text() for name in ("python3", "play.py")}
-    return built(client, ACTOR_IMAGE, dockerfile, {**files, "result.json": json.dumps(result_record())})
+    return {**files, "result.json": json.dumps(result_record())}

@@ -201,7 +201,9 @@ def _judge(
         asked_words=verdict.message if verdict else None,
         no_room=_is_full(attempt.folder),
     )
-    last_words = tuple(last_lines(attempt.folder / LOG_FILE, _LAST_LINES))
+    # Where somebody asked, there is nothing to find out: the last of it is where the runner happened to be.
+    asked = failure.kind is FailureKind.INTERRUPTED
+    last_words = () if asked else tuple(last_lines(attempt.folder / LOG_FILE, _LAST_LINES))
     return RunEnding(run, kind=str(failure.kind), message=failure.message, last_words=last_words)
 
 

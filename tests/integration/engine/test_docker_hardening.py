@@ -9,12 +9,13 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from acted import acts, endings, left_of
 from acted_runs import UNTIL_TOLD, launched, printed, run_folder, tell
 from docker_engine import Engine, SimulatedGpus
-from llem_process import Hosts, journal, the_study, wait_until
+from llem_process import LLEM, Hosts, environment, journal, the_study, wait_until
 from simulated_nvml import h100
 
 Llem = Callable[..., subprocess.CompletedProcess[str]]
@@ -269,3 +270,39 @@ def test_claim_6_7_code_that_means_harm_writes_nowhere_reaches_nothing_and_sees_
     assert found == []
     assert left_of(client, tmp_path)["containers"] == []
     assert endings(study) == [("completed", "")]
+
+
+IDS = """
+places = {place: oct(os.stat(place).st_mode & 0o7777) for place in ("/exchange/out", "/cache", "/home/llem", "/tmp")}
+(OUT / "mine").touch()
+Path(os.environ["HOME"], "mine").touch()
+os.chmod(OUT, 0)
+os.chmod(OUT, 0o700)
+print(json.dumps([os.getuid(), os.getgid(), os.getgroups(), places]))
+complete()
+"""
+
+
+def test_claim_6_7_the_runs_of_a_caller_who_is_not_root_are_that_callers(
+    engine: Engine, client: Any, actor: str
+) -> None:
+    # A folder that everybody reaches; and rights to read this Python, which may lie in a home that is closed to others.
+    with TemporaryDirectory(prefix="llem-test-caller-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "study.yaml").write_text(acts(IDS))
+        os.chown(folder, 12345, 0)
+        caller = ["setpriv", "--reuid=12345", "--regid=0", "--clear-groups"]
+        caller += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+        variables = environment({"DOCKER_HOST": engine.host, "XDG_CONFIG_HOME": name, "HOME": name})
+        command = [*caller, LLEM, "run", "study.yaml"]
+        done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=300)
+        [study] = (folder / "results").iterdir()
+        assert done.returncode == 0, done.stderr
+        uid, gid, groups, places = json.loads(printed(study))
+        assert (uid, gid, groups) == (12345, 0, [0])
+        assert (places["/exchange/out"], places["/cache"]) == ("0o700", "0o700")
+        assert launched(study)["container"]["user"] == "12345:0"
+        assert {path.stat().st_uid for path in (run_folder(study) / "out").iterdir()} == {12345}
+        assert not list(study.glob(".cache"))
+        assert left_of(client, folder)["containers"] == []

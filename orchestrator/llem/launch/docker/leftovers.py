@@ -45,7 +45,8 @@ def remove_leftovers(engine: Engine, uid: int, notice: Notice, resumed: str | No
     One that cannot be removed, or whose owner cannot be told, stays, and is told. Raises LaunchFailed.
     """
     for container in engine.containers({UID: str(uid)}):
-        if not _is_ours(container) or _labels(container).get(STUDY) == resumed:
+        # A look around is of no study yet, as a study that begins has no uid to be resumed by.
+        if not _is_ours(container) or (resumed is not None and _labels(container).get(STUDY) == resumed):
             continue
         with _owner_of(container) as owner:
             if owner == "dead":
