@@ -14,7 +14,9 @@ from simulated_nvml.fixtures import SimulatedNvml
 from simulated_nvml.shapes import Constant
 
 from llem_runner.contract.events import PhaseEvent
+from llem_runner.metrics.quality import B_CHECKS
 from llem_runner.power.boards import board_facts
+from llem_runner.workload.tiny_llama import make_tiny_llama
 
 GIB = 2**30
 STRANGER = replace(
@@ -75,6 +77,37 @@ def test_claim_8_4_8_12_13_two_boards_add_up_are_drained_and_strangers_on_one_ar
     assert "3.0 GiB of GPU 1" in told["memory_in_use_before"]
     assert "GPU 1" in told["persistence_mode_off"]
     assert "drain_energy_unknown" not in told
+
+
+def test_claim_8_11_a_run_on_a_good_board_is_a_b_with_every_check_its_value_and_its_limit(
+    exchange: Path, simulated_nvml: SimulatedNvml, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    model = tmp_path_factory.mktemp("model")
+    make_tiny_llama(model)
+    board = BOARDS.boards[0]
+    simulated_nvml.write(Settings(boards=(board,)))
+    experiment = {
+        "model": str(model),
+        "output_length": "fixed",
+        "max_output_tokens": 16,
+        "baseline": {"duration_seconds": 1},
+        # Steady enough on a machine that does other things, too; the temperature is watched as ever.
+        "warmup": {"cv_threshold": 1.0, "max_iterations": 1000, "thermal_floor_seconds": 0},
+        "energy": {"min_window_seconds": 10},
+        "pytorch": {"batch_size": 2},
+    }
+    order(exchange, experiment, gpu_uuids=[board.uuid])
+    assert run(exchange, **{**simulated_nvml.env, "CUDA_VISIBLE_DEVICES": board.uuid}) == 0
+    done = result(exchange)
+    assert [check.name for check in done.quality.checks] == list(B_CHECKS)
+    assert {check.name: check.passed for check in done.quality.checks} == dict.fromkeys(B_CHECKS, True)
+    assert all(check.value is not None and check.limit is not None for check in done.quality.checks)
+    assert (done.quality.level, done.simulated) == ("B", True)
+    assert done.warmup.converged is True
+    assert done.warmup.duration_s >= 10
+    # What was read of a board at rest and steady is nothing to be warned of.
+    rules = {"window_short", "temperature_rise", "persistence_mode_off", "memory_in_use_before", "batch_not_filled"}
+    assert not rules & {warning.code for warning in done.warnings}
 
 
 def counter_steps_s(path: Path, uuid: str) -> list[float]:
