@@ -56,6 +56,7 @@ class ScriptedLauncher:
     name: str = "scripted"
     described: str = "scripted"
     survives_host: bool = False
+    engine_id: str | None = None
     stopped: int = 0
     gpus: tuple[str, ...] = ()
     own_pids: frozenset[int] | None = None
@@ -69,6 +70,9 @@ class ScriptedLauncher:
         self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
     ) -> dict[str, Image]:
         return {}
+
+    def keep_runner(self, study_folder: Path, name: str | None) -> None:
+        """Nothing is executed."""
 
     def check_readable(self, folders: Sequence[str]) -> None:
         """Everything is."""

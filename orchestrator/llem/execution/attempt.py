@@ -16,7 +16,7 @@ from llem.ended import Ended
 from llem.execution.company import Company
 from llem.execution.exchange import read_gpu_uuids, read_order, write_order
 from llem.execution.follow import follow
-from llem.execution.launch_record import LaunchRecord, facts_before, started_before
+from llem.execution.launch_record import LaunchRecord, Left, read_launch
 from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import prompts_key
@@ -29,9 +29,10 @@ from llem.results.complete import HostFacts, complete, write_result
 from llem.results.diagnose import diagnose
 from llem.results.read import Expected, ResultRejected, read_error, read_result
 from llem.results.timeline import save_timeline
-from llem_runner.contract import ExperimentResult, FailureKind
+from llem_runner.contract import ExperimentResult, FailureKind, RunOrder
 from llem_runner.contract.events import Event
 from llem_runner.contract.exchange import RESULT_FILE
+from llem_runner.contract.result import Image
 
 
 def attempt_run(
@@ -52,7 +53,8 @@ def attempt_run(
     session.journal.append("run_started", run_id=run.run_id, attempt=number, handle=attempt.handle)
     session.manifest.update(run_in_hand=run.run_id)
     launcher = session.launchers.of(run.experiment)
-    record = _record(session, attempt, place, time.time())
+    memory = session.gpus.memory_before(run.experiment, place)
+    record = LaunchRecord(attempt, launcher.name, place, time.time(), memory)
     if gate is not None:
         record = record.begun({"gate": gate.described()})
     try:
@@ -71,36 +73,56 @@ def attempt_run(
     with suppress(OSError):
         record.write()
     company = Company(place.gpu_uuids, lambda: launcher.pids(handle))
-    return _followed(session, run, record, handle, company)
+    return _followed(session, run, record, handle, time.monotonic(), company)
 
 
-def collect_left_behind(session: Session, run: PlannedRun) -> RunEnding | None:
-    """The result of a run that a killed host left: of one that goes on without its host, once it has ended.
+@dataclass(frozen=True)
+class LeftBehind:
+    """What came of a run that a killed host left."""
 
-    One that cannot go on is on its way out, and is ended first. None where nothing came of it: it runs again.
+    ending: RunEnding
+    went_on: bool
+    """Whether it ran until now, without its host."""
+    place: Place
+    memory_before_bytes: Mapping[str, int]
+
+
+def collect_left_behind(session: Session, run: PlannedRun) -> LeftBehind | None:
+    """What a killed host left of a run: of one that goes on without its host, once it has ended.
+
+    One that cannot go on is on its way out, and is ended first. None where it was never begun. Needs nothing but the
+    launcher and what lies in the run's folder: the image, the model and the GPU may be gone.
     """
     folder = session.folder.run(run.sequence, run.run_id)
     order = read_order(folder)
     if order is None or order.run_id != run.run_id:
         return None
-    attempt = _attempt(session, run, order.attempt, folder, order.nonce)
+    left = read_launch(folder)
+    attempt = _attempt_before(session, run, order, folder, left)
     launcher = session.launchers.of(run.experiment)
+    place = Place("localhost", None, read_gpu_uuids(folder))
     handle = launcher.find(attempt)
-    if handle is not None and launcher.survives_host:
-        place = Place("localhost", None, read_gpu_uuids(folder))
+    went_on = handle is not None and launcher.survives_host
+    if handle is not None and went_on:
         session.gpus.lease(place.gpu_uuids)
         session.observer.notice(
             f"{run.run_id} was left by a llem that died, and went on without it: waiting for its end."
         )
-        record = _record(session, attempt, place, started_before(folder)).begun(facts_before(folder))
+        record = LaunchRecord(attempt, launcher.name, place, left.started_unix_s, left.memory_before_bytes)
         # What it told so far comes all at once: nobody can look now who was there then.
-        ending = _followed(session, run, record, handle, None)
+        ending = _followed(session, run, record.begun(left.facts), handle, _began_s(left), None)
     else:
         if handle is not None:
             # It must not share the GPU with the next run.
             launcher.stop(handle, grace_s=5)
-        ending = _judge(session, run, attempt, Ended(0), None, _Seen(facts_before(folder)))
-    return ending if ending.result is not None else None
+        ending = _judge(session, run, attempt, Ended(0), None, _Seen(left.facts))
+    return LeftBehind(ending, went_on, place, left.memory_before_bytes)
+
+
+def _began_s(left: Left) -> float:
+    """When it began, on the monotonic clock: its limits count from there, however often its host dies."""
+    ago_s = 0.0 if left.started_unix_s is None else max(0.0, time.time() - left.started_unix_s)
+    return time.monotonic() - ago_s
 
 
 @dataclass(frozen=True)
@@ -112,10 +134,10 @@ class _Seen:
 
 
 def _followed(
-    session: Session, run: PlannedRun, record: LaunchRecord, handle: str, company: Company | None
+    session: Session, run: PlannedRun, record: LaunchRecord, handle: str, began_s: float, company: Company | None
 ) -> RunEnding:
     """From a start to what came of it, with `launch.json` as the record."""
-    ended, verdict = _follow(session, run, handle, company)
+    ended, verdict = _follow(session, run, handle, began_s, company)
     facts = {**record.facts, **session.launchers.of(run.experiment).record(handle)}
     # On a full disk the result itself is more important than the record of how it came.
     with suppress(OSError):
@@ -124,30 +146,44 @@ def _followed(
     return _judge(session, run, record.attempt, ended, verdict, seen)
 
 
-def _record(session: Session, attempt: Attempt, place: Place, started_unix_s: float | None) -> LaunchRecord:
-    backend = attempt.config.backend
-    name = session.launchers.of(attempt.config).name
-    digest = session.launchers.image(backend).digest
-    return LaunchRecord(attempt, name, place, digest, started_unix_s)
-
-
-def _attempt(session: Session, run: PlannedRun, number: int, folder: Path, nonce: str | None = None) -> Attempt:
+def _attempt(session: Session, run: PlannedRun, number: int, folder: Path) -> Attempt:
     lora = run.experiment.lora
+    image = session.launchers.image(run.experiment.backend)
     return Attempt(
         study_uid=session.facts.study_uid,
         run_id=run.run_id,
         number=number,
-        nonce=nonce or secrets.token_hex(16),
+        nonce=secrets.token_hex(16),
         study_folder=session.folder.root,
         folder=folder,
         config=run.experiment,
         model_path=session.inputs.models[run.experiment.model],
         adapter_path=session.inputs.adapters[lora.adapter_path] if lora and lora.adapter_path else None,
-        image=session.launchers.image(run.experiment.backend).name,
+        image=image.name,
+        digest=image.digest,
     )
 
 
-def _follow(session: Session, run: PlannedRun, handle: str, company: Company | None) -> tuple[Ended, Verdict | None]:
+def _attempt_before(session: Session, run: PlannedRun, order: RunOrder, folder: Path, left: Left) -> Attempt:
+    """The attempt that was made before us, as it was made: the image of today may be another."""
+    return Attempt(
+        study_uid=session.facts.study_uid,
+        run_id=run.run_id,
+        number=order.attempt,
+        nonce=order.nonce,
+        study_folder=session.folder.root,
+        folder=folder,
+        config=run.experiment,
+        model_path=left.model_path,
+        adapter_path=left.adapter_path,
+        image=left.image,
+        digest=left.digest,
+    )
+
+
+def _follow(
+    session: Session, run: PlannedRun, handle: str, began_s: float, company: Company | None
+) -> tuple[Ended, Verdict | None]:
     """From the start to the end. Whatever goes wrong in between, the runner does not go on beside the next one."""
     launcher = session.launchers.of(run.experiment)
 
@@ -161,7 +197,7 @@ def _follow(session: Session, run: PlannedRun, handle: str, company: Company | N
         ended, verdict = follow(
             launcher,
             handle,
-            Watch(session.limits, time.monotonic()),
+            Watch(session.limits, began_s),
             session.interrupts,
             on_event,
             session.observer.notice,
@@ -211,7 +247,6 @@ def _completed(session: Session, run: PlannedRun, attempt: Attempt, result: Expe
     """Keep a result. Raises ResultRejected where it is of another experiment, OSError where it cannot be written."""
     if result.experiment != run.experiment or result.backend != run.experiment.backend:
         raise ResultRejected("the result is of another experiment than the one that was asked for")
-    image = session.launchers.image(run.experiment.backend)
     study = {
         "llem_version": session.facts.version,
         "git": session.facts.git.model_dump() if session.facts.git else None,
@@ -220,7 +255,7 @@ def _completed(session: Session, run: PlannedRun, attempt: Attempt, result: Expe
         experiment_id=run.experiment_id,
         cycle=run.cycle,
         attempt=attempt.number,
-        image=image,
+        image=Image(name=attempt.image, digest=attempt.digest),
         launched=seen.launched,
         strangers=seen.strangers,
         study=study,

@@ -41,6 +41,12 @@ class StudyFacts(Record):
     """`execution.gate`."""
     git: GitCommit | None = None
     """Of the repository that `base_folder` lies in, when the study began; None where it lies in none."""
+    gpu_models: tuple[str, ...] | None = None
+    """The models of the GPUs that were there; None where no run asks for one."""
+    engine: str | None = None
+    """The id of the container engine: another one knows nothing of the runs in hand."""
+    runner: str | None = None
+    """What names the copy of the runner that all runs execute; None where they need none."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
     calibration: dict[str, Calibration] = Field(default_factory=dict)

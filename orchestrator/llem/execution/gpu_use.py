@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 
 from llem.errors import NotReadyError
+from llem.execution.facts import StudyFacts
 from llem.execution.interrupts import Interrupts
 from llem.execution.observer import Observer
 from llem.execution.where import Launchers
@@ -24,8 +25,8 @@ class NoHealthyGpu(NotReadyError):
 class GpuUse:
     """The GPUs of one study in execution."""
 
-    def __init__(self, study_uid: str, launchers: Launchers, interrupts: Interrupts, observer: Observer) -> None:
-        self._study_uid = study_uid
+    def __init__(self, facts: StudyFacts, launchers: Launchers, interrupts: Interrupts, observer: Observer) -> None:
+        self._facts = facts
         self._launchers = launchers
         self._interrupts = interrupts
         self._observer = observer
@@ -39,7 +40,7 @@ class GpuUse:
 
         Raises LaunchFailed where there are too few, NoHealthyGpu, and LeaseGivenUp where we were asked to end.
         """
-        places = self._launchers.of(config).capacity()
+        places = self._places(config)
         if not gpus_needed(config, places[0].gpu_uuids):
             return Place(places[0].host)
         for place in places:
@@ -56,6 +57,12 @@ class GpuUse:
             f"{max(len(place.gpu_uuids) for place in places)} are there for this study.",
         )
 
+    def _places(self, config: ExperimentConfig) -> Sequence[Place]:
+        """Those that there are; of a study that goes on, with GPUs as it began with, in that order."""
+        there = self._launchers.of(config).capacity()
+        models = self._facts.gpu_models or ()
+        return [place for model in models for place in there if place.gpu_model == model] or there
+
     def lease(self, gpu_uuids: Iterable[str]) -> None:
         """Have these to ourselves until the end: those of a run of ours that goes on there.
 
@@ -69,7 +76,7 @@ class GpuUse:
         ours = [uuid for uuid in healthy if uuid in self._leased]
         if len(ours) < needed:
             others = [uuid for uuid in healthy if uuid not in self._leased]
-            user = partial(self._launchers.of(config).other_user, study_uid=self._study_uid)
+            user = partial(self._launchers.of(config).other_user, study_uid=self._facts.study_uid)
             try:
                 ours += self._lease_anew(self._leased, others, needed - len(ours), user)
             except LaunchFailed as failure:
@@ -100,6 +107,15 @@ class GpuUse:
             # Whoever cannot look now cannot start the run either, which is where it is told.
             with suppress(LaunchFailed, NotReadyError):
                 self._drain(config).before(place.gpu_uuids)
+
+    def memory_before(self, config: ExperimentConfig, place: Place) -> dict[str, int]:
+        """Bytes in use on each GPU of a run before it, as far as they are known."""
+        return self._drain(config).before_bytes(place.gpu_uuids)
+
+    def after_another_host(self, config: ExperimentConfig, place: Place, before_bytes: Mapping[str, int]) -> None:
+        """`after` of a run that a host before us began, and which knew what was in use before it."""
+        self._drain(config).remember(before_bytes)
+        self.after(config, place)
 
     def after(self, config: ExperimentConfig, place: Place) -> None:
         """Wait until the run's GPUs are empty again; one that does not get there is used no more."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.ended import Ended
+from llem.execution.folder import write_json
 from llem.execution.watch import Verdict
 from llem.launch.protocol import Attempt, Place
 from llem_runner.contract import FailureKind
@@ -16,7 +17,7 @@ from llem_runner.contract import FailureKind
 LAUNCH_FILE = "launch.json"
 _OURS = (
     *("launcher", "handle", "attempt", "place", "model_path", "adapter_path", "image", "digest"),
-    *("started_unix_s", "ended_unix_s", "state", "stopped_by_us"),
+    *("memory_before_bytes", "started_unix_s", "ended_unix_s", "state", "stopped_by_us"),
 )
 """What is in it besides the launcher's own facts."""
 
@@ -28,8 +29,9 @@ class LaunchRecord:
     attempt: Attempt
     launcher: str
     place: Place
-    digest: str | None
     started_unix_s: float | None
+    memory_before_bytes: Mapping[str, int] = field(default_factory=dict)
+    """In use on each GPU before it began: what has to be free again after it."""
     ended_unix_s: float | None = None
     end: Ended | None = None
     verdict: Verdict | None = None
@@ -62,25 +64,49 @@ class LaunchRecord:
             "model_path": attempt.model_path,
             "adapter_path": attempt.adapter_path,
             "image": attempt.image,
-            "digest": self.digest,
+            "digest": attempt.digest,
+            "memory_before_bytes": dict(self.memory_before_bytes),
             "started_unix_s": self.started_unix_s,
             "ended_unix_s": self.ended_unix_s,
             "state": asdict(self.end) if self.end else None,
             "stopped_by_us": str(self.verdict.kind) if self.verdict else None,
             **self.facts,
         }
-        (attempt.folder / LAUNCH_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        # Whole: whoever goes on with a run, should this host die, goes by it.
+        write_json(attempt.folder / LAUNCH_FILE, content)
 
 
-def started_before(folder: Path) -> float | None:
-    """When the launch that `launch.json` of a run's folder records began; None where it says nothing."""
-    started_unix_s = _content(folder).get("started_unix_s")
-    return float(started_unix_s) if isinstance(started_unix_s, int | float) else None
+@dataclass(frozen=True)
+class Left:
+    """What `launch.json` of a run's folder says of a launch before us; nothing where it says nothing."""
+
+    started_unix_s: float | None
+    image: str | None
+    digest: str | None
+    model_path: str
+    adapter_path: str | None
+    memory_before_bytes: Mapping[str, int]
+    facts: Mapping[str, Any]
+    """What the launcher knew of it."""
 
 
-def facts_before(folder: Path) -> dict[str, Any]:
-    """What the launcher knew of the launch that `launch.json` records; empty where it says nothing."""
-    return {name: value for name, value in _content(folder).items() if name not in _OURS}
+def read_launch(folder: Path) -> Left:
+    """The last launch of a run."""
+    content = _content(folder)
+
+    def text(name: str) -> str | None:
+        return value if isinstance(value := content.get(name), str) else None
+
+    started, memory = content.get("started_unix_s"), content.get("memory_before_bytes")
+    return Left(
+        started_unix_s=float(started) if isinstance(started, int | float) else None,
+        image=text("image"),
+        digest=text("digest"),
+        model_path=text("model_path") or "",
+        adapter_path=text("adapter_path"),
+        memory_before_bytes=memory if isinstance(memory, dict) else {},
+        facts={name: value for name, value in content.items() if name not in _OURS},
+    )
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llem.errors import CliExit, LlemError, NotReadyError
-from llem.execution.attempt import collect_left_behind
-from llem.execution.begun import Begun, begin, reopen
+from llem.execution.begun import Begun, Machine, begin, reopen
 from llem.execution.check import Checked, check_study
+from llem.execution.exchange import read_order
 from llem.execution.finish import finish_study
 from llem.execution.folder import StudyFolder
 from llem.execution.gpu_use import GpuUse
 from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
-from llem.execution.launch_record import facts_before
-from llem.execution.loop import StopReason, record_ending, run_plan
+from llem.execution.launch_record import read_launch
+from llem.execution.left import collect_left
+from llem.execution.loop import StopReason, run_plan
 from llem.execution.manifest import Counts, Manifest
 from llem.execution.observer import Observer
 from llem.execution.plan_file import PlannedRun
-from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchanged, refuse_without_gpu, with_models
+from llem.execution.preflight import (
+    Inputs,
+    check_inputs,
+    check_prompts_unchanged,
+    refuse_other_gpus,
+    refuse_without_gpu,
+    with_models,
+)
 from llem.execution.session import Session
 from llem.execution.thermal_gate import ThermalGate, idle_seen
 from llem.execution.where import BackendWhere, Choice, Launchers, LaunchOptions, choose_where, only, open_launchers
@@ -82,7 +91,13 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
             started = time.time()
             folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
-                begun = begin(folder, study, checked, inputs, launchers.where, started)
+                machine = Machine(
+                    where=launchers.where,
+                    gpu_models=launchers.gpu_models() if options.wants_gpus else None,
+                    engine=launchers.engine,
+                    runner=launchers.keep_runner(folder.root, None),
+                )
+                begun = begin(folder, study, checked, inputs, machine, started)
                 return _execute(begun, inputs, launchers, observer, interrupts)
 
 
@@ -103,12 +118,9 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         options = _options(facts.docker, facts.gpus, configs.values())
         opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
         with closing(opened) as launchers:
-            _prepare(launchers, folder.root, interrupts, facts.study_uid)
-            if begun.todo:
-                observer.notice(launchers.described(options.wants_gpus))
-            inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
-            launchers.check_readable(inputs.folders)
-            return _execute(begun, inputs, launchers, observer, interrupts)
+            _refuse_another_engine(begun, launchers)
+            runner = launchers.keep_runner(folder.root, begun.runner) if begun.todo else None
+            return _execute(replace(begun, runner=runner), inputs, launchers, observer, interrupts)
 
 
 def _execute(
@@ -116,7 +128,7 @@ def _execute(
 ) -> StudyEnd:
     interrupts.on_urgent = launchers.kill
     folder, facts = begun.folder, begun.facts
-    with Journal(folder.journal) as journal, closing(GpuUse(facts.study_uid, launchers, interrupts, observer)) as gpus:
+    with Journal(folder.journal) as journal, closing(GpuUse(facts, launchers, interrupts, observer)) as gpus:
         counts = Counts(total=len(begun.runs), completed=len(begun.done))
         manifest = Manifest(folder.manifest, facts, counts)
         gate = ThermalGate(facts.gate, interrupts.wait, observer.notice, idle_c=_idle_temperatures(begun))
@@ -124,7 +136,7 @@ def _execute(
         observer.study_started(str(folder.root), counts.total, counts.completed)
         try:
             manifest.update(status="running")
-            reason = _all_runs(session, begun)
+            reason = _resumed_runs(session, begun) if begun.resumed else run_plan(session, begun.todo, begun.attempts)
             observer.study_ended()
             launchers.clear(facts.study_uid)
             if reason == "plan_done":
@@ -140,31 +152,55 @@ def _idle_temperatures(begun: Begun) -> dict[str, float]:
     """What the gate of a study that goes on saw before: its GPUs may be warm now."""
     if begun.facts.gate is None or not begun.resumed:
         return {}
-    return idle_seen(facts_before(begun.folder.run(run.sequence, run.run_id)).get("gate") for run in begun.runs)
+    return idle_seen(read_launch(begun.folder.run(run.sequence, run.run_id)).facts.get("gate") for run in begun.runs)
 
 
-def _all_runs(session: Session, begun: Begun) -> StopReason:
-    """What a killed host left first, then all others, in order."""
+def _resumed_runs(session: Session, begun: Begun) -> StopReason:
+    """What a killed host left first: it needs nothing. Then what all others need, and these, in order."""
+    launchers, engine = session.launchers, session.launchers.engine
+    session.journal.append("study_resumed", version=__version__, engine=engine, runner=begun.runner)
     try:
-        todo = _collect(session, begun) if begun.resumed else begun.todo
-    except LeaseGivenUp:
+        left = collect_left(session, begun)
+        # What is adopted is collected by now: any other container of this study is in the way.
+        launchers.clear(session.facts.study_uid)
+        todo = [run for run in begun.todo if run.run_id not in left.completed]
+        if todo and not session.interrupts.requested:
+            session = _ready_to_go_on(session, todo)
+            left.drain(session)
+        return run_plan(session, todo, begun.attempts)
+    except (LeaseGivenUp, InterruptedEarly):
         return "interrupted"
-    return run_plan(session, todo, begun.attempts)
 
 
-def _collect(session: Session, begun: Begun) -> list[PlannedRun]:
-    """Take what a killed host left whole in `out/`; what is left to run."""
-    session.journal.append("study_resumed", version=__version__)
-    left: list[PlannedRun] = []
+def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun]) -> Session:
+    """The session with all that the runs still to do need."""
+    launchers, facts, observer = session.launchers, session.facts, session.observer
+    configs = {run.experiment_id: run.experiment for run in todo}
+    wants_gpus = any(config.device != "cpu" for config in configs.values())
+    backends = {config.backend for config in configs.values()}
+    with _not_interrupted(session.interrupts):
+        launchers.prepare(session.folder.root, facts.study_uid, backends)
+    observer.notice(launchers.described(wants_gpus))
+    refuse_without_gpu(configs.values(), gpus=launchers.any_gpu())
+    if wants_gpus:
+        refuse_other_gpus(facts.gpu_models, launchers.gpu_models())
+    inputs = _with_models(session.inputs, configs, Path(facts.base_folder), observer, session.interrupts)
+    launchers.check_readable(inputs.folders)
+    return replace(session, inputs=inputs)
+
+
+def _refuse_another_engine(begun: Begun, launchers: Launchers) -> None:
+    """Raise NotReadyError where a run may still go on in an engine that is not the one that answers now."""
+    if None in (begun.engine, launchers.engine) or begun.engine == launchers.engine:
+        return
     for run in begun.todo:
-        ending = collect_left_behind(session, run) if run.run_id in begun.in_hand else None
-        if ending is None:
-            left.append(run)
-        else:
-            record_ending(session, ending)
-    # What is adopted is collected by now: any other container of this study is in the way.
-    session.launchers.clear(session.facts.study_uid)
-    return left
+        folder = begun.folder.run(run.sequence, run.run_id)
+        if run.run_id in begun.in_hand and read_order(folder) is not None:
+            raise NotReadyError(
+                f"{run.run_id} was left in a container of another engine than the one that answers now, and may still "
+                "go on there: it would run twice. Resume where that engine is (DOCKER_HOST). If it is gone for good: "
+                f"rm -r {shlex.quote(str(folder))}, then resume."
+            )
 
 
 def _with_models(
@@ -179,10 +215,10 @@ def _with_models(
         return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
 
 
-def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts, resumed: str | None = None) -> None:
+def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts) -> None:
     """`Launchers.prepare`; a Ctrl-C meanwhile is told as what it is."""
     with _not_interrupted(interrupts):
-        launchers.prepare(parent, resumed)
+        launchers.prepare(parent)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,13 +67,18 @@ class Launchers:
         """The image of a backend's runs; of local ones one without a name."""
         return self._images.get(backend) or Image()
 
-    def prepare(self, parent: Path, resumed: str | None = None) -> None:
-        """Make all of them ready; `resumed` is the uid of a study that goes on. Raises NotReadyError."""
+    def prepare(self, parent: Path, resumed: str | None = None, needed: Collection[str] | None = None) -> None:
+        """Make them ready for the backends that are `needed` (None: all).
+
+        `resumed` is the uid of a study that goes on. Raises NotReadyError.
+        """
         images: dict[str, Image] = {}
         named = {backend: each.image for backend, each in self._where.items() if each.image}
         for launcher in self._distinct():
-            backends = [backend for backend, each in self._by_backend.items() if each is launcher]
-            images.update(launcher.prepare(backends, {b: named[b] for b in backends if b in named}, parent, resumed))
+            of_it = [backend for backend, each in self._by_backend.items() if each is launcher]
+            if backends := [backend for backend in of_it if needed is None or backend in needed]:
+                own = {backend: named[backend] for backend in backends if backend in named}
+                images.update(launcher.prepare(backends, own, parent, resumed))
         self._images = images
 
     def check_readable(self, folders: Sequence[str]) -> None:
@@ -84,6 +89,21 @@ class Launchers:
     def any_gpu(self) -> bool:
         """Whether any run can have a GPU."""
         return any(place.gpu_uuids for launcher in self._distinct() for place in launcher.capacity())
+
+    def gpu_models(self) -> tuple[str, ...]:
+        """The models of the GPUs that runs can have."""
+        places = [place for launcher in self._distinct() for place in launcher.capacity()]
+        return tuple(dict.fromkeys(place.gpu_model for place in places if place.gpu_model))
+
+    @property
+    def engine(self) -> str | None:
+        """The id of the container engine, where there is one."""
+        return next((each.engine_id for each in self._distinct() if each.engine_id), None)
+
+    def keep_runner(self, study_folder: Path, name: str | None) -> str | None:
+        """`Launcher.keep_runner`; None where no launcher needs a copy. Raises NotReadyError."""
+        names = [launcher.keep_runner(study_folder, name) for launcher in self._distinct()]
+        return next(filter(None, names), None)
 
     def described(self, wants_gpus: bool) -> str:
         """Where runs happen, in one line for people."""

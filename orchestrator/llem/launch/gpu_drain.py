@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 Reader = Callable[[Sequence[str]], Mapping[str, int | None]]
 """A number by the UUID of a GPU; None where it cannot be read. What it raises goes on to whoever asked."""
 
+_FRESH_S = 5.0
+"""For so long what was read after a run is what is in use before the next: a look may cost a container."""
 _MIB, _GIB = 2**20, 2**30
 # What a driver may keep after the last process has left: its own bookkeeping, a first context's channels. A process
 # that still computes holds more: its context alone takes some 300 to 600 MiB.
@@ -42,14 +44,23 @@ class GpuDrain:
         self._every_s = every_s
         self._patience_s = patience_s
         self._before_bytes: dict[str, int] = {}
+        self._after: dict[str, tuple[float, int]] = {}
 
     def before(self, uuids: Sequence[str]) -> None:
         """Remember the memory in use on the GPUs of the run that is about to start."""
         for uuid in uuids:
             self._before_bytes.pop(uuid, None)
         if uuids:
-            used = self._read(uuids)
-            self._before_bytes.update({uuid: at for uuid in uuids if (at := used.get(uuid)) is not None})
+            used = self._fresh(uuids) or self._read(uuids)
+            self.remember({uuid: at for uuid in uuids if (at := used.get(uuid)) is not None})
+
+    def remember(self, used_bytes: Mapping[str, int]) -> None:
+        """What was in use before a run that somebody else has begun."""
+        self._before_bytes.update(used_bytes)
+
+    def before_bytes(self, uuids: Sequence[str]) -> dict[str, int]:
+        """What was in use before the run, as far as it is known."""
+        return {uuid: self._before_bytes[uuid] for uuid in uuids if uuid in self._before_bytes}
 
     def after(self, uuids: Sequence[str]) -> dict[str, str]:
         """Wait until the run's GPUs are drained; those that are not within the patience, with the reason in words.
@@ -69,7 +80,16 @@ class GpuDrain:
         return {}
 
     def _drained(self, uuid: str, used_bytes: int | None) -> bool:
-        return used_bytes is not None and used_bytes <= self._before_bytes[uuid] + _TOLERANCE_BYTES
+        if used_bytes is None or used_bytes > self._before_bytes[uuid] + _TOLERANCE_BYTES:
+            return False
+        self._after[uuid] = self._clock(), used_bytes
+        return True
+
+    def _fresh(self, uuids: Sequence[str]) -> Mapping[str, int | None] | None:
+        """What was read a moment ago, if it was on all of these."""
+        now_s = self._clock()
+        known = {uuid: used for uuid, (at_s, used) in self._after.items() if now_s - at_s <= _FRESH_S}
+        return known if known.keys() >= set(uuids) else None
 
     def _reasons(self, uuids: Sequence[str], used: Mapping[str, int | None]) -> dict[str, str]:
         processes = self._processes(uuids) if uuids else {}

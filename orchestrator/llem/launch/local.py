@@ -48,6 +48,7 @@ class LocalLauncher:
     name = "local"
     survives_host = False
     described = "local (subprocesses of this Python)"
+    engine_id = None
 
     def __init__(self, gpus: Sequence[Gpu] | None = None, wanted: Sequence[int | str] | None = None) -> None:
         """`gpus` are those of this machine (None: look), `wanted` names those that may be used (None: all).
@@ -85,6 +86,10 @@ class LocalLauncher:
                     f"Install it with: pip install 'llem[{backend}]'"
                 )
         return {}
+
+    def keep_runner(self, study_folder: Path, name: str | None) -> None:
+        """A subprocess runs ours."""
+        del study_folder, name
 
     def check_readable(self, folders: Sequence[str]) -> None:
         """A subprocess reads what we read."""

@@ -53,6 +53,7 @@ class Attempt:
     model_path: str
     adapter_path: str | None = None
     image: str | None = None
+    digest: str | None = None
 
     @property
     def handle(self) -> str:
@@ -86,6 +87,16 @@ class Launcher(Protocol):
 
         `images` holds those that were named, `parent` is where study folders are made, `resumed` the uid of a study
         that goes on: what is left of it is not cleared away. Raises NotReadyError.
+        """
+
+    @property
+    def engine_id(self) -> str | None:
+        """What tells the engine that runs go on in without us from any other; None where nothing does."""
+
+    def keep_runner(self, study_folder: Path, name: str | None) -> str | None:
+        """Choose the runner of all runs of a study; what names it, or None where that is simply ours.
+
+        `name` is the one that the study has used until now. Raises NotReadyError.
         """
 
     def check_readable(self, folders: Sequence[str]) -> None:

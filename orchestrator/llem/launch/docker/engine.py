@@ -33,6 +33,8 @@ class EngineFacts:
     name: str
     """For people: `Docker 27.3.1`."""
     memory_bytes: int
+    id: str = ""
+    """Its own, for as long as its data lives; empty where it has none (Podman makes one up for each answer)."""
     rootless: bool = False
     selinux: bool = False
     podman: bool = False
@@ -189,6 +191,7 @@ def _facts(version: Json, info: Json) -> EngineFacts:
     options = [str(option) for option in info.get("SecurityOptions") or []]
     return EngineFacts(
         name=f"{'Podman' if podman else 'Docker'} {version.get('Version', '')}".strip(),
+        id="" if podman else str(info.get("ID") or ""),
         memory_bytes=int(info.get("MemTotal") or 0),
         rootless=any("name=rootless" in option for option in options),
         selinux=any("name=selinux" in option for option in options),

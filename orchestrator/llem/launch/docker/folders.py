@@ -8,7 +8,7 @@ import py_compile
 import shlex
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import llem_runner
 from llem.errors import NotReadyError
 from llem.launch.docker.request import ADAPTER, CACHE, MODEL, NOBODY, RUNNER, Shown
 from llem.printable import on_one_line
-from llem_runner.contract.exchange import IN, OUT
+from llem_runner.contract.exchange import CONTRACT_VERSION, IN, OUT
 
 RUNNER_FOLDER = ".runner"
 CACHE_FOLDER = ".cache"
@@ -25,29 +25,41 @@ _MOST_LINKS = 40
 """As many one after the other as the kernel follows."""
 
 
-def shown_runner(study_folder: Path) -> Shown:
+def shown_runner(study_folder: Path, name: str | None = None) -> Shown:
     """A copy of this host's runner and its `pynvml.py` in the study's folder, mounted over whatever the image holds.
 
     A copy: it stays what the study began with, whoever edits or updates the original meanwhile; it lies where the
-    engine sees the study's folder; and everybody may read it. Named by its content: one that is mounted never changes.
-    Raises OSError.
+    engine sees the study's folder; and everybody may read it. It is the one of this `name`, if that is there and whole,
+    else a new one. Its name is the contract's version and its content's digest. Raises OSError.
     """
-    sources = dict(_runner_sources())
-    digest = hashlib.sha256()
-    for name, source in sorted(sources.items()):
-        digest.update(f"{name}\0".encode() + source.read_bytes() + b"\0")
-    copy = study_folder / RUNNER_FOLDER / digest.hexdigest()[:12]
+    copies = study_folder / RUNNER_FOLDER
+    if name is not None and name.startswith(f"{CONTRACT_VERSION}-") and _name_of(_read(copies / name)) == name:
+        return Shown(copies / name, RUNNER)
+    # Read once: what is edited meanwhile is copied as its name says.
+    sources = {name: source.read_bytes() for name, source in _runner_sources()}
+    copy = copies / _name_of(sources)
     if not copy.is_dir():
         beside = copy.with_name(f".{copy.name}.{os.getpid()}")
-        for name, source in sources.items():
+        for name, content in sources.items():
             target = beside / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            target.write_bytes(content)
         _compile(beside)
         _readable_by_all(beside)
         beside.rename(copy)
         _open_to_all(copy.parent)
     return Shown(copy, RUNNER)
+
+
+def _read(copy: Path) -> dict[str, bytes]:
+    return {str(source.relative_to(copy)): source.read_bytes() for source in copy.rglob("*.py")}
+
+
+def _name_of(sources: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, content in sorted(sources.items()):
+        digest.update(f"{name}\0".encode() + content + b"\0")
+    return f"{CONTRACT_VERSION}-{digest.hexdigest()[:12]}"
 
 
 def _runner_sources() -> Iterator[tuple[str, Path]]:

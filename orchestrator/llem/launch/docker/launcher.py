@@ -117,8 +117,14 @@ class DockerLauncher:
         self._gpus: list[Gpu] = []
         self._driver: GpuDriver = "nvidia"
         self._parent = Path()
+        self._runner: Shown | None = None
         self._runs: dict[str, _Run] = {}
         self._to_remove: list[Container] = []
+
+    @property
+    def engine_id(self) -> str | None:
+        """The engine's own."""
+        return self._facts.id or None
 
     @property
     def described(self) -> str:
@@ -142,6 +148,20 @@ class DockerLauncher:
             for image in others:
                 _ready(partial(self._look, where, image, gpus))
         return {backend: image.described for backend, image in self._images.items()}
+
+    def keep_runner(self, study_folder: Path, name: str | None) -> str:
+        """Copy ours into the study's folder; a study that goes on has one there, unless somebody removed it."""
+        try:
+            self._runner = shown_runner(study_folder, name)
+        except OSError as error:
+            raise NotReadyError(f"{study_folder}: the runner cannot be copied there ({error.strerror}).") from error
+        kept = self._runner.outside.name
+        if name is not None and kept != name:
+            self._notice(
+                f"The copy of the runner that this study used ({name}) is gone, or of another version: runs go on with "
+                f"that of llem {__version__} ({kept}). Results of before and after may differ for that reason alone."
+            )
+        return kept
 
     def check_readable(self, folders: Sequence[str]) -> None:
         """Models and adapters are mounted as they are: whoever runs inside has to be able to read them."""
@@ -227,9 +247,11 @@ class DockerLauncher:
         used = memory_used(gpu_uuids)
         if not gpu_uuids or any(value is not None for value in used.values()):
             return used
+        if not self._images:
+            raise LaunchFailed(FailureKind.IMAGE_MISSING, "No image is there to look from.")
         image = next(iter(self._images.values()))
         look = partial(self._look, image=image, gpus=Gpus(self._driver, tuple(gpu_uuids)))
-        with workplace(self._parent, self._owner) as where:
+        with workplace(self._parent, self._owner, self._runner) as where:
             try:
                 report = self._patiently(partial(look, where))
             except LaunchFailed as failure:
@@ -326,7 +348,7 @@ class DockerLauncher:
         """What the run's container sees of the host, the allocation in its words, and whether its cache is warm."""
         cache, warm = shown_cache(attempt.study_folder, image.id, self._owner)
         shown = [
-            shown_runner(attempt.study_folder),
+            self._runner or shown_runner(attempt.study_folder),
             cache,
             Shown(attempt.folder / IN, f"{EXCHANGE}/{IN}"),
             Shown(attempt.folder / OUT, f"{EXCHANGE}/{OUT}", writable=True),

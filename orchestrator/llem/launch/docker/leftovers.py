@@ -73,7 +73,7 @@ def other_user(engine: Engine, uuid: str, study_uid: str, uid: int, notice: Noti
     """
     for container in engine.containers({GPUS: None}):
         labels = _labels(container)
-        if uuid not in labels[GPUS].split(",") or not _is_ours(container) or labels[STUDY] == study_uid:
+        if uuid not in labels[GPUS].split(",") or not _is_ours(container) or labels.get(STUDY) == study_uid:
             continue
         if labels.get(UID) != str(uid):
             if container.get("State") in _LIVES:

@@ -54,8 +54,11 @@ class Workplace:
 
 
 @contextmanager
-def workplace(parent: Path, owner: tuple[int, int]) -> Iterator[Workplace]:
-    """Make one, and remove it. Raises NotReadyError where `parent` cannot be written."""
+def workplace(parent: Path, owner: tuple[int, int], runner: Shown | None = None) -> Iterator[Workplace]:
+    """Make one with this copy of the runner (None: a new one), and remove it.
+
+    Raises NotReadyError where `parent` cannot be written.
+    """
     is_new = not parent.exists()
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +72,7 @@ def workplace(parent: Path, owner: tuple[int, int]) -> Iterator[Workplace]:
             (folder / IN / PROBE_FILE).write_text(nonce)
             give_out(folder, owner)
             shown = (
-                shown_runner(folder),
+                runner or shown_runner(folder),
                 Shown(folder / IN, f"{EXCHANGE}/{IN}"),
                 Shown(folder / OUT, f"{EXCHANGE}/{OUT}", writable=True),
             )
