@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from acted import GOOD, acts
 from actor_image import actor_image
 from docker_engine import Engine
-from llem_process import Hosts, llem
+from llem_process import Hosts, llem, the_study, wait_for_phase
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def stoppable_engine(engine: Engine, client: Any) -> Iterator[Engine]:
     """The engine for a test that stops it: up again at the end. Fails where a container of somebody else runs."""
-    running = [container.name for container in client.containers.list()]
+    running = [container.name for container in client.containers.list(ignore_removed=True)]
     assert not running, f"the engine cannot be stopped: containers of others run on it ({', '.join(running)})"
     try:
         yield engine
@@ -59,3 +62,19 @@ def start_llem() -> Iterator[Hosts]:
     hosts = Hosts()
     yield hosts
     hosts.close()
+
+
+@pytest.fixture
+def killed_host(engine: Engine, actor: str, tmp_path: Path, start_llem: Hosts) -> Callable[[str], Path]:
+    """Starts a study of an act and a good run, kills its host in the act; the study's folder."""
+
+    def kill(act: str) -> Path:
+        (tmp_path / "s.yaml").write_text(acts(act, GOOD))
+        host = start_llem("run", "s.yaml", cwd=tmp_path, env={"DOCKER_HOST": engine.host})
+        study = the_study(tmp_path / "results")
+        wait_for_phase(study, 1, "measure")
+        os.kill(host.pid, signal.SIGKILL)
+        host.communicate()
+        return study
+
+    return kill

@@ -95,6 +95,7 @@ def table(
     text = acts(*(act for act, _, _ in TABLE.values()), docker={"memory_limit": "128m"}, execution=execution)
     (parent / "s.yaml").write_text(text)
     done = llem("run", "s.yaml", cwd=parent, env={"DOCKER_HOST": engine.host})
+    assert done.returncode == 1, done.stderr
     assert left_of(client, parent) == NOTHING
     return the_study(parent / "results"), done
 
@@ -165,7 +166,7 @@ def test_claim_6_13_killed_removed_paused_and_silent_runs_end_as_such_and_the_st
 def test_claim_6_13_a_run_over_its_time_is_a_timeout(docker_llem: Llem, tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(acts(BUSY, execution={"timeout_seconds": 4}))
     done = docker_llem("run", "s.yaml")
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stderr
     [(kind, message)] = endings(the_study(tmp_path / "results"))
     assert (kind, "execution.timeout_seconds (4 s)" in message) == ("timeout", True)
 
@@ -176,8 +177,8 @@ def test_claim_6_13_failures_in_a_row_end_the_study_with_exit_1_and_the_command_
     text = acts(GOOD, ends(7), ends(7), GOOD, execution={"max_consecutive_failures": 2})
     (tmp_path / "s.yaml").write_text(text)
     done = docker_llem("run", "s.yaml")
+    assert done.returncode == 1, done.stderr
     study = the_study(tmp_path / "results")
-    assert done.returncode == 1
     assert kinds(study) == ["completed", "inference", "inference"]
     assert events_of(study)[-1] == "study_interrupted"
     assert "Stopped: too many runs failed in a row. Go on with:" in done.stderr
@@ -317,8 +318,8 @@ def test_claim_6_13_a_run_that_fills_the_disk_and_makes_room_again_fails_as_disk
     with shown_disk(engine.daemon, tmp_path / "disk", "16m") as disk:
         (disk / "s.yaml").write_text(acts(GOOD, TOO_MUCH, GOOD))
         done = llem("run", "s.yaml", cwd=disk, env={"DOCKER_HOST": engine.host})
-        study = the_study(disk / "results")
         assert done.returncode == 1, done.stderr
+        study = the_study(disk / "results")
         assert kinds(study) == ["completed", "disk", "completed"]
         assert "/exchange/out/ballast cannot be written: No space left on device" in done.stderr
 
@@ -329,9 +330,9 @@ def test_claim_6_13_a_run_that_fills_the_disk_for_good_ends_the_study_in_order_a
     with shown_disk(engine.daemon, tmp_path / "disk", "16m") as disk:
         (disk / "s.yaml").write_text(acts(GOOD, FILLS_UP, GOOD))
         done = llem("run", "s.yaml", cwd=disk, env={"DOCKER_HOST": engine.host})
-        study = the_study(disk / "results")
         # The journal may have had room for a line left, in its last block: with none the study is over at once.
         assert done.returncode in (1, 3), done.stderr
+        study = the_study(disk / "results")
         assert kinds(study) in (["completed", *["disk"] * number] for number in range(3))
         assert "Make room" in done.stderr
         assert "Traceback" not in done.stderr

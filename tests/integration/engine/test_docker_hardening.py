@@ -33,6 +33,7 @@ TMPFS = ("/tmp", "/home/llem")
 # As much as this machine's engine may give: within another container it has no right to raise a limit.
 LOCKABLE = (resource.getrlimit(resource.RLIMIT_MEMLOCK)[1],) * 2
 IN_CONTAINERS_OF_ROOT = "65532:65532"
+LABELS = ("study", "run", "attempt", "folder", "uid")
 GIB = 2**30
 
 
@@ -80,7 +81,7 @@ def test_claim_6_7_each_item_of_launching_and_hardening_is_in_the_containers_ins
         "log driver": (limits["LogConfig"], {"Type": "local", "Config": {"max-size": "8m", "max-file": "2"}}),
         "name": (seen["Name"], f"/llem-{uid}-{order['run_id']}-{order['nonce']}"),
         "labels": (
-            {name: value for name, value in config["Labels"].items() if name not in image.labels},
+            {f"org.llem.{name}": config["Labels"].get(f"org.llem.{name}") for name in LABELS},
             {
                 "org.llem.study": uid,
                 "org.llem.run": order["run_id"],

@@ -100,3 +100,18 @@ def test_claim_6_12_without_gpus_nothing_is_read() -> None:
     machine = Machine({})
     assert machine.judged() == {}
     assert machine.asked == []
+
+
+def test_claim_6_12_what_was_read_after_a_run_is_not_read_again_before_the_next_but_after_a_pause() -> None:
+    machine = Machine({A: GIB})
+    drain = machine.drain()
+    drain.before([A])
+    assert drain.after([A]) == {}
+    drain.before([A])
+    assert (machine.asked, drain.before_bytes([A, B])) == ([[A], [A]], {A: GIB})
+    # Not what was read of one GPU for another.
+    drain.before([A, B])
+    assert machine.asked[2:] == [[A, B]]
+    machine.now_s += 60
+    drain.before([A])
+    assert machine.asked[3:] == [[A]]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llem.ended import Ended
-from llem.launch.docker.engine import CALL_S, ENDED_STATES, Engine, Json
+from llem.launch.docker.engine import ENDED_STATES, Engine, Json
 from llem.launch.docker.faults import ContainerGone
+from llem.launch.docker.patience import Patience, waiting_for_engine
 from llem.launch.log_file import LOG_FILE, write_log
 from llem.launch.protocol import LaunchFailed
 from llem.untrusted import is_there
@@ -22,21 +22,6 @@ _LOOK_EVERY_S = 1.0
 _END_PATIENCE_S = 30.0
 _GOING_S = 2.0
 _ENDED_BY_SIGNAL = (8, 137, 143)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Seconds to wait for an engine that went away: it may be being restarted or updated."""
-
-    run_s: float = 90.0
-    """While a run is in hand."""
-    start_s: float = 2.5 * CALL_S
-    """Where one is to begin, or is looked for. Longer than a call that gets no answer: what it did is looked for."""
-
-
-def waiting_for_engine(seconds: float) -> str:
-    """What people are told while the patience lasts."""
-    return f"The container engine does not answer: waiting for it, {seconds:g} s at most."
 
 
 class Container:

@@ -33,12 +33,12 @@ def shown_runner(study_folder: Path, name: str | None = None) -> Shown:
     else a new one. Its name is the contract's version and its content's digest. Raises OSError.
     """
     copies = study_folder / RUNNER_FOLDER
-    if name is not None and name.startswith(f"{CONTRACT_VERSION}-") and _name_of(_read(copies / name)) == name:
+    if name is not None and name.startswith(f"{CONTRACT_VERSION}-") and _is_whole(copies / name):
         return Shown(copies / name, RUNNER)
     # Read once: what is edited meanwhile is copied as its name says.
     sources = {name: source.read_bytes() for name, source in _runner_sources()}
     copy = copies / _name_of(sources)
-    if not copy.is_dir():
+    if not _is_whole(copy):
         beside = copy.with_name(f".{copy.name}.{os.getpid()}")
         for name, content in sources.items():
             target = beside / name
@@ -46,13 +46,16 @@ def shown_runner(study_folder: Path, name: str | None = None) -> Shown:
             target.write_bytes(content)
         _compile(beside)
         _readable_by_all(beside)
+        shutil.rmtree(copy, ignore_errors=True)
         beside.rename(copy)
         _open_to_all(copy.parent)
     return Shown(copy, RUNNER)
 
 
-def _read(copy: Path) -> dict[str, bytes]:
-    return {str(source.relative_to(copy)): source.read_bytes() for source in copy.rglob("*.py")}
+def _is_whole(copy: Path) -> bool:
+    """Whether a copy is there and is what its name says."""
+    sources = {str(source.relative_to(copy)): source.read_bytes() for source in copy.rglob("*.py")}
+    return _name_of(sources) == copy.name
 
 
 def _name_of(sources: Mapping[str, bytes]) -> str:

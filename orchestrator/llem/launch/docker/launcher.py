@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from llem.ended import Ended
 from llem.errors import NotReadyError
-from llem.launch.docker.container import Container, Patience, waiting_for_engine
-from llem.launch.docker.engine import Engine, EngineImage, Json
-from llem.launch.docker.faults import LIMIT_REFUSED, ContainerGone
+from llem.launch.docker.container import Container
+from llem.launch.docker.engine import Engine, EngineImage
+from llem.launch.docker.faults import ContainerGone
 from llem.launch.docker.folders import (
     check_weights_readable,
     give_out,
@@ -24,22 +23,19 @@ from llem.launch.docker.folders import (
     shown_model,
     shown_runner,
 )
-from llem.launch.docker.gpu_access import gpu_access
+from llem.launch.docker.images import default_image, find_image
+from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import labels_of, other_user, remove_leftovers, remove_of_study
-from llem.launch.docker.probe import Workplace, probed, workplace
-from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, GpuDriver, Gpus, Shown, container_request
-from llem.launch.gpu_choice import choose_gpus
-from llem.launch.gpu_probe import ProbeReport
-from llem.launch.gpus import Gpu, driver_installed, installed_gpus, memory_used, visible
+from llem.launch.docker.patience import Patience, Patiently
+from llem.launch.docker.probe import workplace
+from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
+from llem.launch.gpus import Gpu, memory_used
 from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
 from llem.untrusted import read_piece
 from llem.version import __version__
 from llem_runner.contract import Allocation, ExchangeFolder, FailureKind
 from llem_runner.contract.exchange import EVENTS_FILE, IN, OUT
 from llem_runner.contract.result import Image
-
-if TYPE_CHECKING:
-    from tenacity import RetryCallState
 
 _PIECE_BYTES = 8 << 20
 _NOT_THE_GPU = (FailureKind.ENGINE_UNREACHABLE, FailureKind.DISK, FailureKind.IMAGE_MISSING)
@@ -48,22 +44,6 @@ _KILL_WITHIN_S = 10
 _PATIENCE = Patience()
 
 Done = TypeVar("Done")
-
-
-def has_image(name: str) -> bool:
-    """Whether an engine answers that has an image."""
-    with suppress(LaunchFailed):
-        engine = Engine.connect()
-        try:
-            return bool(engine.image(name))
-        finally:
-            engine.close()
-    return False
-
-
-def default_image(backend: str) -> str:
-    """The image of a backend that nobody named: the alias of the one that was built last."""
-    return f"llem-{backend}:{__version__}"
 
 
 @dataclass
@@ -101,11 +81,9 @@ class DockerLauncher:
         `connect` finds the engine.
         Raises NotReadyError where no engine answers.
         """
-        self._settings = settings
         self._wants_gpus = wants_gpus
         self._wanted = gpus
         self._pinned = pinned or {}
-        self._stop = stop
         self._notice = notice
         self._environment = environment
         self._patience = patience
@@ -113,9 +91,10 @@ class DockerLauncher:
         self._engine = _ready(connect)
         self._facts = self._engine.facts
         self._owner = self._caller.inside(self._facts)
+        self._inside = Inside(self._engine, settings, self._caller, stop)
+        self._patiently = Patiently(patience.start_s, stop, notice)
         self._images: dict[str, EngineImage] = {}
         self._gpus: list[Gpu] = []
-        self._driver: GpuDriver = "nvidia"
         self._parent = Path()
         self._runner: Shown | None = None
         self._runs: dict[str, _Run] = {}
@@ -140,13 +119,19 @@ class DockerLauncher:
         _ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
         for backend in backends:
             name = images.get(backend) or default_image(backend)
-            self._images[backend] = _ready(partial(self._image, name, self._pinned.get(backend)))
+            self._images[backend] = _ready(
+                partial(find_image, self._engine, name, self._pinned.get(backend), self._notice)
+            )
         first, *others = dict.fromkeys(self._images.values())
         with workplace(parent, self._owner) as where:
-            _ready(partial(self._find_gpus, where, first))
-            gpus = Gpus(self._driver, tuple(gpu.uuid for gpu in self._gpus)) if self._gpus else None
+            if self._wants_gpus:
+                find = partial(self._inside.find_gpus, where, first, self._wanted, self._environment)
+                self._gpus = _ready(find)
+            else:
+                others = [first, *others]
+            gpus = self._inside.gpus_named([gpu.uuid for gpu in self._gpus])
             for image in others:
-                _ready(partial(self._look, where, image, gpus))
+                _ready(partial(self._inside.look, where, image, gpus))
         return {backend: image.described for backend, image in self._images.items()}
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str:
@@ -184,8 +169,9 @@ class DockerLauncher:
         exchange = ExchangeFolder(attempt.folder)
         exchange.allocation.write_text(allocation.model_dump_json(indent=2) + "\n")
         give_out(attempt.folder, self._owner)
-        gpus = Gpus(self._driver, place.gpu_uuids) if place.gpu_uuids else None
-        request = self._request(image, (EXCHANGE,), shown, gpus, labels_of(attempt, self._caller.uid, place.gpu_uuids))
+        gpus = self._inside.gpus_named(place.gpu_uuids)
+        labels = labels_of(attempt, self._caller.uid, place.gpu_uuids)
+        request = self._inside.request(image, (EXCHANGE,), shown, gpus, labels)
         run = _Run(self._container(attempt), attempt.folder)
         run.record = {
             "engine": self._facts.name,
@@ -250,15 +236,13 @@ class DockerLauncher:
         if not self._images:
             raise LaunchFailed(FailureKind.IMAGE_MISSING, "No image is there to look from.")
         image = next(iter(self._images.values()))
-        look = partial(self._look, image=image, gpus=Gpus(self._driver, tuple(gpu_uuids)))
         with workplace(self._parent, self._owner, self._runner) as where:
             try:
-                report = self._patiently(partial(look, where))
+                return self._patiently(partial(self._inside.memory_used, where, image, gpu_uuids))
             except LaunchFailed as failure:
                 if failure.kind in _NOT_THE_GPU:
                     raise
                 return used
-        return {uuid: report.memory_used.get(uuid) for uuid in gpu_uuids}
 
     def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
         """A container that outlived its llem, whoever's that was."""
@@ -298,52 +282,6 @@ class DockerLauncher:
         self._runs.clear()
         self._engine.close()
 
-    def _image(self, name: str, digest: str | None) -> EngineImage:
-        """The image of a name; of a study that goes on the one that it began with, as long as the engine has it."""
-        if digest is None:
-            return self._engine.image(name)
-        for reference in (digest, f"{name.partition('@')[0].rpartition(':')[0] or name}@{digest}"):
-            with suppress(LaunchFailed):
-                return replace(self._engine.image(reference), name=name, digest=digest)
-        found = self._engine.image(name)
-        if found.digest != digest:
-            self._notice(
-                f"Image {name} is not the one that this study began with ({digest}), which the engine no longer has: "
-                "results of before and after it may differ for that reason alone."
-            )
-        return found
-
-    def _find_gpus(self, where: Workplace, image: EngineImage) -> None:
-        if not self._wants_gpus:
-            self._look(where, image, None)
-            return
-        on_host = installed_gpus(self._environment)
-        there, self._driver = gpu_access(
-            lambda gpus: self._look(where, image, gpus),
-            self._settings.gpu_driver,
-            self._facts,
-            on_host,
-            driver_installed,
-        )
-        seen = visible(there, self._environment)
-        self._gpus = choose_gpus(seen, self._wanted, hidden=[gpu for gpu in there if gpu not in seen])
-
-    def _look(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
-        """What is seen inside. An engine that cannot raise limits is from then on asked for no more than we have."""
-        try:
-            return self._look_once(where, image, gpus)
-        except LaunchFailed as failure:
-            if LIMIT_REFUSED not in failure.message or self._facts.memlock_bytes != -1:
-                raise
-        self._facts = replace(self._facts, memlock_bytes=resource.getrlimit(resource.RLIMIT_MEMLOCK)[1])
-        return self._look_once(where, image, gpus)
-
-    def _look_once(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
-        def request(where: Workplace, image: EngineImage) -> Json:
-            return self._request(image, ("probe", EXCHANGE), where.shown, gpus, where.labels)
-
-        return probed(self._engine, image, where, request, self._stop)
-
     def _shown(self, attempt: Attempt, place: Place, image: EngineImage) -> tuple[list[Shown], Allocation, bool]:
         """What the run's container sees of the host, the allocation in its words, and whether its cache is warm."""
         cache, warm = shown_cache(attempt.study_folder, image.id, self._owner)
@@ -365,48 +303,8 @@ class DockerLauncher:
         )
         return shown, allocation, warm
 
-    def _request(
-        self,
-        image: EngineImage,
-        arguments: Sequence[str],
-        shown: Sequence[Shown],
-        gpus: Gpus | None,
-        labels: dict[str, str],
-    ) -> Json:
-        return container_request(
-            image=image,
-            arguments=arguments,
-            shown=shown,
-            gpus=gpus,
-            labels=labels,
-            settings=self._settings,
-            facts=self._facts,
-            caller=self._caller,
-        )
-
     def _container(self, attempt: Attempt) -> Container:
         return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice)
-
-    def _patiently(self, call: Callable[[], Done]) -> Done:
-        """`call`, again and again while the engine is unreachable, for a while; less where we are asked to end."""
-        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
-
-        retrying = Retrying(
-            retry=retry_if_exception(_is_unreachable),
-            wait=wait_exponential(multiplier=0.5, max=8),
-            stop=lambda state: stop_after_delay(self._patience.start_s)(state) or self._stop(0),
-            before_sleep=self._tell_that_we_wait,
-            sleep=self._pause,
-            reraise=True,
-        )
-        return retrying(call)
-
-    def _tell_that_we_wait(self, state: RetryCallState) -> None:
-        if state.attempt_number == 1:
-            self._notice(waiting_for_engine(self._patience.start_s))
-
-    def _pause(self, seconds: float) -> None:
-        self._stop(seconds)
 
     def _discard(self, handle: str) -> None:
         """A container that never ran, if there is one at all."""
@@ -417,10 +315,6 @@ class DockerLauncher:
     def _remove_what_is_left(self) -> None:
         if self._to_remove and self._engine.answers():
             self._to_remove = [container for container in self._to_remove if not container.remove()]
-
-
-def _is_unreachable(error: BaseException) -> bool:
-    return isinstance(error, LaunchFailed) and error.kind is FailureKind.ENGINE_UNREACHABLE
 
 
 def _ready(call: Callable[[], Done]) -> Done:

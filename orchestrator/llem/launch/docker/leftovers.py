@@ -71,21 +71,22 @@ def other_user(engine: Engine, uuid: str, study_uid: str, uid: int, notice: Noti
     One of the caller's, whose study nobody goes on with, is removed, and `notice` told (None: it stays, too); those of
     `study_uid` do not count. Raises LaunchFailed.
     """
+    found = None
     for container in engine.containers({GPUS: None}):
         labels = _labels(container)
         if uuid not in labels[GPUS].split(",") or not _is_ours(container) or labels.get(STUDY) == study_uid:
             continue
         if labels.get(UID) != str(uid):
             if container.get("State") in _LIVES:
-                return f"container {_name(container)} of user {on_one_line(labels.get(UID, '?'))}"
+                found = f"container {_name(container)} of user {on_one_line(labels.get(UID, '?'))}"
             continue
         with _owner_of(container) as owner:
             if owner == "dead" and notice and _remove(engine, container, notice, "which a llem that died has left"):
                 continue
             if container.get("State") in _LIVES:
                 words = _unseen(container) if owner == "unknown" else "which outlived its llem"
-                return f"container {_name(container)} ({words})"
-    return None
+                found = f"container {_name(container)} ({words})"
+    return found
 
 
 def user_by_engine(uuid: str, study_uid: str) -> str | None:
