@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.execution.observer import Observer, RunEnding
-from llem.printable import on_further_lines, on_one_line, printable
+from llem.printable import on_further_lines, on_one_line, on_own_lines, printable
 from llem_runner.contract.events import Event, HeartbeatEvent, PhaseEvent, ProgressEvent, WarningEvent
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ class LineObserver(Observer):
         self._gone = False
 
     def say(self, message: str) -> None:
-        """Print a line. A terminal that is gone must not take the study with it."""
+        """Print a line, clean whoever wrote it. A terminal that is gone must not take the study with it."""
         if self._gone:
             return
         try:
-            self.print(message)
+            self.print(on_own_lines(message))
         except OSError:
             self._gone = True
 
@@ -57,7 +57,8 @@ class LineObserver(Observer):
         click.echo(message, err=True)
 
     def notice(self, message: str) -> None:
-        self.say(message)
+        # Most of them repeat somebody's words: an engine's, a library's, a file's name.
+        self.say(on_further_lines(message))
 
     def study_started(self, folder: str, total: int, done: int) -> None:
         self._total = total

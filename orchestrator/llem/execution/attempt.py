@@ -274,7 +274,7 @@ def _keep_timeline(session: Session, run: PlannedRun, folder: Path) -> None:
     except OSError as error:
         problem = f"it could not be written ({error.strerror})"
     if problem:
-        session.observer.notice(f"{run.run_id}: power.parquet was not made: {problem}. out/power.csv is as it was.")
+        session.observer.notice(f"{run.run_id}: power.parquet was not made: {problem}.")
 
 
 _LAST_LINES = 20

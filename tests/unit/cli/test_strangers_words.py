@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from llem.cli.progress import LineObserver
 from llem.printable import json_for_terminal, on_further_lines
 
 
@@ -22,3 +23,16 @@ def test_claim_6_7_json_keeps_its_values_and_shows_nothing_that_cannot_be_seen(w
     assert json.loads(harmless) == {word: [word]}
     assert harmless.replace("\n", "").isprintable()
     assert ("é" in harmless) == ("é" in word)
+
+
+def test_claim_6_7_whatever_is_told_while_a_study_runs_is_clean_and_no_line_begins_as_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    observer = LineObserver(verbose=False)
+    observer.notice("an engine said: \x1b[2Jcdi\x9b31m\u202e\r\n[1/9] completed: all is well")
+    observer.study_started("/studies/\x1b]0;owned\x07", 9, 0)
+    assert capsys.readouterr().err.splitlines() == [
+        "an engine said:  [2Jcdi 31m  ",
+        "    [1/9] completed: all is well",
+        r"Study folder: /studies/\x1b]0;owned\x07",
+    ]
