@@ -47,7 +47,7 @@ class Trouble:
 
 def be_patient(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
     """Wait so long for an answer."""
-    launcher = partial(DockerLauncher, connect=partial(Engine.connect, seconds))
+    launcher = partial(DockerLauncher, connect=partial(Engine.connect, timeout_s=seconds))
     monkeypatch.setattr("llem.execution.where.DockerLauncher", launcher)
 
 
@@ -139,6 +139,10 @@ class HangsThenCtrlC(Observer):
 
     def __init__(self, proxy: EngineProxy) -> None:
         self._proxy = proxy
+        self.told: list[str] = []
+
+    def notice(self, message: str) -> None:
+        self.told.append(message)
 
     def run_event(self, run: PlannedRun, event: Event) -> None:
         self._proxy.hang()
@@ -152,12 +156,15 @@ def test_claim_6_10_ctrl_c_ends_a_study_whose_engine_hangs_and_its_container_is_
     be_patient(monkeypatch, 1)
     act = "phase('measure'); time.sleep(600) if ORDER['attempt'] == 1 else complete()"
     (tmp_path / "s.yaml").write_text(acts(act))
-    end = start_study(load_study(tmp_path / "s.yaml"), HangsThenCtrlC(proxy))
+    observer = HangsThenCtrlC(proxy)
+    end = start_study(load_study(tmp_path / "s.yaml"), observer)
     assert end.exit_code == CliExit.INTERRUPTED
     assert events_of(end.folder)[-2:] == ["run_interrupted", "study_interrupted"]
-    # Each of them takes its time-out, up to a minute, of somebody's who waits for the end.
-    assert len(proxy.lost) <= 10, proxy.lost
-    assert container_of(client, end.folder, 1).status == "running"
+    # Each of them takes its time-out, and somebody waits for the end.
+    assert len(proxy.lost) <= 3, proxy.lost
+    container = container_of(client, end.folder, 1)
+    assert container.status == "running"
+    assert [told for told in observer.told if f"docker rm -f {container.name}" in told] == observer.told[-1:]
 
     proxy.hang(hanging=False)
     be_patient(monkeypatch, PATIENCE_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Container:
         folder: Path,
         patience: Patience,
         notice: Callable[[str], None],
+        gpu_uuids: Sequence[str] = (),
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -42,6 +43,7 @@ class Container:
         self._folder = folder
         self._patience = patience
         self._notice = notice
+        self._gpu_uuids = gpu_uuids
         self._now = now
         self._sleep = sleep
         self._seen: Json = {}
@@ -89,6 +91,14 @@ class Container:
         except LaunchFailed:
             return False
         return True
+
+    def tell_that_it_is_there(self) -> None:
+        """Tell people of a container that nobody could remove, and what that may mean."""
+        gpus = f" and hold GPU {', '.join(self._gpu_uuids)}" if self._gpu_uuids else ""
+        self._notice(
+            f"Container {self.name} could not be removed: the engine did not do it. It may still run{gpus}. When the "
+            f"engine is there again: docker rm -f {self.name}"
+        )
 
     def record(self) -> dict[str, Any]:
         """What the engine said of it last."""

@@ -33,6 +33,9 @@ _REFUSALS: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
 KNOWS_NO_GPU = ("could not select device driver", "unresolvable cdi devices")
 """Said by an engine that knows of no GPU (Docker's, Podman's words), on a host without their driver and on one with."""
 
+NO_ANSWER = "it did not answer in time"
+"""What we say of an engine that said nothing."""
+
 LIMIT_REFUSED = "setting rlimit"
 """Said by an engine that may not raise a limit, as within another container."""
 
@@ -68,7 +71,7 @@ def engine_errors(doing: str) -> Iterator[None]:
     except docker.errors.APIError as error:
         raise refused(kind_of(explanation(error)), doing, explanation(error)) from error
     except requests.exceptions.Timeout as error:
-        raise refused(FailureKind.ENGINE_UNREACHABLE, doing, "it did not answer in time") from error
+        raise refused(FailureKind.ENGINE_UNREACHABLE, doing, NO_ANSWER) from error
     except (
         requests.exceptions.RequestException,
         urllib3.exceptions.HTTPError,

@@ -25,7 +25,7 @@ from llem.launch.docker.folders import (
 )
 from llem.launch.docker.images import default_image, find_image
 from llem.launch.docker.inside import Inside
-from llem.launch.docker.leftovers import labels_of, other_user, remove_leftovers, remove_of_study
+from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
 from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.probe import workplace
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
@@ -73,12 +73,12 @@ class DockerLauncher:
         notice: Callable[[str], None],
         environment: Mapping[str, str] = os.environ,
         patience: Patience = _PATIENCE,
-        connect: Callable[[], Engine] = Engine.connect,
+        connect: Callable[..., Engine] = Engine.connect,
     ) -> None:
         """`gpus` are those the study may use (None: all), `pinned` the digests that a study began with, by backend.
 
         `stop(seconds)` waits and says whether we were asked to end; `notice` is for lines that people should see;
-        `connect` finds the engine.
+        `connect` finds the engine, as `Engine.connect` does.
         Raises NotReadyError where no engine answers.
         """
         self._wants_gpus = wants_gpus
@@ -88,6 +88,7 @@ class DockerLauncher:
         self._environment = environment
         self._patience = patience
         self._caller = Caller(os.geteuid(), os.getegid())
+        self._connect = connect
         self._engine = _ready(connect)
         self._facts = self._engine.facts
         self._owner = self._caller.inside(self._facts)
@@ -164,6 +165,7 @@ class DockerLauncher:
     def start(self, attempt: Attempt, place: Place) -> str:
         """Create and start the run's container; an engine that is away for a moment is waited for."""
         self._remove_what_is_left()
+        self._runs = {handle: run for handle, run in self._runs.items() if not run.collected}
         image = self._images[attempt.config.backend]
         shown, allocation, warm = self._shown(attempt, place, image)
         exchange = ExchangeFolder(attempt.folder)
@@ -172,7 +174,7 @@ class DockerLauncher:
         gpus = self._inside.gpus_named(place.gpu_uuids)
         labels = labels_of(attempt, self._caller.uid, place.gpu_uuids)
         request = self._inside.request(image, (EXCHANGE,), shown, gpus, labels)
-        run = _Run(self._container(attempt), attempt.folder)
+        run = _Run(self._container(attempt, place.gpu_uuids), attempt.folder)
         run.record = {
             "engine": self._facts.name,
             "gpu_driver": gpus.driver if gpus else None,
@@ -192,13 +194,14 @@ class DockerLauncher:
         """The container of this attempt, running or ended, that a dead host has left. Raises NotReadyError."""
         try:
             # Where nobody can tell, the run may still go on: it must not be made to share its GPU with a second one.
-            state = _ready(lambda: self._patiently(lambda: self._engine.inspect(attempt.handle)))["State"]
+            found = _ready(lambda: self._patiently(lambda: self._engine.inspect(attempt.handle)))
         except ContainerGone:
             return None
-        if state["Status"] == "created":
+        if found["State"]["Status"] == "created":
             # That host died before it could start it: nothing will ever come of it.
             return None
-        self._runs[attempt.handle] = _Run(self._container(attempt), attempt.folder, record={"engine": self._facts.name})
+        container = self._container(attempt, gpus_of(found["Config"]["Labels"]))
+        self._runs[attempt.handle] = _Run(container, attempt.folder, record={"engine": self._facts.name})
         return attempt.handle
 
     def poll(self, handle: str, offset: int) -> Poll:
@@ -267,7 +270,7 @@ class DockerLauncher:
     def kill(self) -> None:
         """Kill what runs, over a connection of its own: the other one may be in use by whoever was interrupted."""
         with suppress(LaunchFailed):
-            engine = Engine.connect(timeout_s=_KILL_WITHIN_S)
+            engine = self._connect(timeout_s=_KILL_WITHIN_S)
             for handle in [handle for handle, run in self._runs.items() if not run.collected]:
                 with suppress(LaunchFailed, ContainerGone):
                     engine.kill(handle)
@@ -275,11 +278,12 @@ class DockerLauncher:
 
     def close(self) -> None:
         """Remove what of ours is still there, running or not."""
-        self._remove_what_is_left()
-        for run in self._runs.values():
-            if not run.collected:
-                run.container.remove()
+        self._to_remove += [run.container for run in self._runs.values() if not run.collected]
         self._runs.clear()
+        self._remove_what_is_left()
+        for container in self._to_remove:
+            container.tell_that_it_is_there()
+        self._to_remove.clear()
         self._engine.close()
 
     def _shown(self, attempt: Attempt, place: Place, image: EngineImage) -> tuple[list[Shown], Allocation, bool]:
@@ -303,8 +307,8 @@ class DockerLauncher:
         )
         return shown, allocation, warm
 
-    def _container(self, attempt: Attempt) -> Container:
-        return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice)
+    def _container(self, attempt: Attempt, gpu_uuids: Sequence[str]) -> Container:
+        return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice, gpu_uuids)
 
     def _discard(self, handle: str) -> None:
         """A container that never ran, if there is one at all."""

@@ -39,6 +39,11 @@ def labels_of(attempt: Attempt, uid: int, gpu_uuids: Sequence[str]) -> dict[str,
     }
 
 
+def gpus_of(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The GPUs that labels name."""
+    return tuple(filter(None, labels.get(GPUS, "").split(",")))
+
+
 def remove_leftovers(engine: Engine, uid: int, notice: Notice, resumed: str | None) -> None:
     """Remove the caller's containers whose owner is dead, but those of the study `resumed`, which are to be adopted.
 
@@ -74,7 +79,7 @@ def other_user(engine: Engine, uuid: str, study_uid: str, uid: int, notice: Noti
     found = None
     for container in engine.containers({GPUS: None}):
         labels = _labels(container)
-        if uuid not in labels[GPUS].split(",") or not _is_ours(container) or labels.get(STUDY) == study_uid:
+        if uuid not in gpus_of(labels) or not _is_ours(container) or labels.get(STUDY) == study_uid:
             continue
         if labels.get(UID) != str(uid):
             if container.get("State") in _LIVES:
