@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from llem.errors import NotReadyError, UsageError
-from llem.launch.gpus import Gpu
+from llem.launch.gpus import Gpu, Installed, visible
+from llem.launch.protocol import Place
+from llem_runner.power.visible import names_only_uuids
+
+
+def usable_gpus(installed: Installed, wanted: Sequence[int | str] | None, environment: Mapping[str, str]) -> list[Gpu]:
+    """The GPUs of this machine that a study may use: those that are `wanted`, of what CUDA_VISIBLE_DEVICES leaves.
+
+    Where one is lost, the others are used only if they are named: which GPUs a study has is never an accident.
+    Raises NotReadyError, UsageError.
+    """
+    variable = environment.get("CUDA_VISIBLE_DEVICES")
+    # Numbers count the boards that are there, and one is not.
+    if installed.lost and (wanted is None or not names_only_uuids(variable)):
+        raise NotReadyError(_lost(installed))
+    seen = visible(installed.gpus, environment)
+    return choose_gpus(seen, wanted, hidden=[gpu for gpu in installed.gpus if gpu not in seen])
+
+
+def places_of(gpus: Sequence[Gpu]) -> list[Place]:
+    """One place of this machine for each GPU model, or its CPU."""
+    models = dict.fromkeys(gpu.name for gpu in gpus)
+    return [Place("localhost", model, tuple(gpu.uuid for gpu in gpus if gpu.name == model)) for model in models] or [
+        Place("localhost")
+    ]
 
 
 def choose_gpus(gpus: Sequence[Gpu], wanted: Sequence[int | str] | None, hidden: Sequence[Gpu] = ()) -> list[Gpu]:
@@ -31,6 +55,20 @@ def _named(name: int | str, gpus: Sequence[Gpu]) -> Gpu | None:
     text = str(name).strip().lower()
     # A UUID is never a number alone: a number in quotes is an index, too.
     return next((gpu for gpu in gpus if text in (str(gpu.index), gpu.uuid.lower())), None)
+
+
+def _lost(installed: Installed) -> str:
+    lost = ", ".join(map(str, installed.lost))
+    are, them = ("is", "it") if len(installed.lost) == 1 else ("are", "them")
+    words = (
+        f"GPU {lost} {are} lost: NVML does not reach {them} any more (nvidia-smi, dmesg). A reset or a reboot may help."
+    )
+    if not installed.gpus:
+        return words
+    indices = ", ".join(str(gpu.index) for gpu in installed.gpus)
+    return (
+        f"{words} To use the others, name them (and not by number in CUDA_VISIBLE_DEVICES): execution.gpus: [{indices}]"
+    )
 
 
 def _absent(name: int | str, gpus: Sequence[Gpu], hidden: Sequence[Gpu]) -> str:

@@ -31,29 +31,39 @@ class Gpu:
         return f"{self.index} {self.name} ({self.uuid})"
 
 
-def list_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
-    """Boards that this process may use, in PCI order; an inherited CUDA_VISIBLE_DEVICES is respected, order included.
+@dataclass(frozen=True)
+class Installed:
+    """All boards of a machine, in NVML's order: those that answer, and the indices of those that do not (lost)."""
 
-    Empty where no driver is installed. Raises NotReadyError where a driver is there and does not answer: a study that
-    silently ran on the CPU instead would be worth nothing.
+    gpus: tuple[Gpu, ...] = ()
+    lost: tuple[int, ...] = ()
+
+
+def installed_gpus(environment: Mapping[str, str] = os.environ) -> Installed:
+    """All boards, whatever CUDA_VISIBLE_DEVICES says; none where no driver is installed.
+
+    Raises NotReadyError where a driver is there and does not answer: a study that silently ran on the CPU instead would
+    be worth nothing.
     """
-    return visible(installed_gpus(environment), environment)
-
-
-def installed_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
-    """All boards, in NVML's order, whatever CUDA_VISIBLE_DEVICES says; empty, and raises, as `list_gpus` does."""
     import pynvml
 
+    gpus: list[Gpu] = []
+    lost: list[int] = []
     try:
         with _opened(pynvml):
-            return [_describe(pynvml, index, environment) for index in range(pynvml.nvmlDeviceGetCount())]
+            for index in range(pynvml.nvmlDeviceGetCount()):
+                try:
+                    gpus.append(_describe(pynvml, index, environment))
+                except (pynvml.NVMLError_GpuIsLost, pynvml.NVMLError_ResetRequired):
+                    lost.append(index)
     except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
-        return []
+        return Installed()
     except pynvml.NVMLError as error:
         raise NotReadyError(
             f"An NVIDIA driver is installed but its GPUs cannot be listed: {error}. "
             "`nvidia-smi` should show the same error; after a driver update the machine needs a reboot."
         ) from error
+    return Installed(tuple(gpus), tuple(lost))
 
 
 def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> list[Gpu]:

@@ -24,8 +24,8 @@ from llem.ended import Ended
 from llem.errors import NotReadyError
 from llem.launch.docker.leftovers import user_by_engine
 from llem.launch.engine import engine_answers
-from llem.launch.gpu_choice import choose_gpus
-from llem.launch.gpus import Gpu, installed_gpus, list_gpus, memory_used
+from llem.launch.gpu_choice import choose_gpus, places_of, usable_gpus
+from llem.launch.gpus import Gpu, installed_gpus, memory_used
 from llem.launch.log_file import LOG_FILE, clean_log
 from llem.launch.protocol import Attempt, Place, Poll
 from llem.untrusted import read_piece
@@ -55,9 +55,7 @@ class LocalLauncher:
 
         Raises NotReadyError where one of them is not there.
         """
-        seen = list(gpus) if gpus is not None else list_gpus()
-        hidden = [gpu for gpu in installed_gpus() if gpu not in seen] if wanted is not None else []
-        self._gpus = choose_gpus(seen, wanted, hidden)
+        self._gpus = usable_gpus(installed_gpus(), wanted, os.environ) if gpus is None else choose_gpus(gpus, wanted)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._folders: dict[str, Path] = {}
         self._orphans: dict[str, psutil.Process] = {}
@@ -65,10 +63,7 @@ class LocalLauncher:
 
     def capacity(self) -> list[Place]:
         """One place for each GPU model of this machine, or its CPU."""
-        models = dict.fromkeys(gpu.name for gpu in self._gpus)
-        return [
-            Place("localhost", model, tuple(gpu.uuid for gpu in self._gpus if gpu.name == model)) for model in models
-        ] or [Place("localhost")]
+        return places_of(self._gpus)
 
     def prepare(
         self,

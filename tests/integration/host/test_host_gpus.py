@@ -21,11 +21,13 @@ FIRST, SECOND = h100(0).uuid, a100(1).uuid
 LIST = """
 import dataclasses, json, os
 from llem.errors import LlemError
-from llem.launch.gpus import driver_installed, installed_gpus, list_gpus
+from llem.launch.gpu_choice import usable_gpus
+from llem.launch.gpus import driver_installed, installed_gpus
+wanted = json.loads(os.environ.get("WANTED", "null"))
 try:
     seen = {
-        "installed": [dataclasses.asdict(gpu) for gpu in installed_gpus()],
-        "usable": [gpu.uuid for gpu in list_gpus()],
+        "installed": [dataclasses.asdict(gpu) for gpu in installed_gpus().gpus],
+        "usable": [gpu.uuid for gpu in usable_gpus(installed_gpus(), wanted, os.environ)],
         "driver": driver_installed(),
     }
 except LlemError as error:
@@ -37,7 +39,7 @@ DRAIN = """
 import json, os, sys, time
 from pathlib import Path
 from llem.launch.gpu_drain import GpuDrain
-from llem.launch.gpus import compute_processes, list_gpus, memory_used
+from llem.launch.gpus import compute_processes, installed_gpus, memory_used
 from simulated_nvml.settings import replace_text
 config, texts = Path(sys.argv[1]), sys.argv[2:]
 clock_s = [0.0]
@@ -47,7 +49,7 @@ def to_next(seconds):
         replace_text(config, texts.pop(0))
         time.sleep(0.05)  # the library looks at its settings at most every 5 ms
     return False
-uuids = [gpu.uuid for gpu in list_gpus()]
+uuids = [gpu.uuid for gpu in installed_gpus().gpus]
 drain = GpuDrain(memory_used, to_next, processes=compute_processes, clock=lambda: clock_s[0], every_s=1, patience_s=5)
 drain.before(uuids)
 to_next(0)
@@ -103,7 +105,23 @@ def test_claim_6_5_a_driver_that_does_not_answer_is_a_driver_and_no_silent_cpu(
 
 
 def test_claim_6_5_a_lost_gpu_is_no_reason_to_run_on_the_others_unasked(simulated_nvml: SimulatedNvml) -> None:
-    assert listed(simulated_nvml, h100(0).lost(), a100(1))["error"] == "NotReadyError"
+    seen = listed(simulated_nvml, h100(0).lost(), a100(1))
+    assert seen["error"] == "NotReadyError"
+    assert "GPU 0 is lost" in seen["message"]
+    assert seen["message"].endswith("execution.gpus: [1]")
+
+
+def test_claim_6_5_those_that_are_well_beside_a_lost_gpu_are_used_where_they_are_named(
+    simulated_nvml: SimulatedNvml,
+) -> None:
+    boards = (h100(0).lost(), a100(1))
+    assert listed(simulated_nvml, *boards, WANTED="[1]")["usable"] == [SECOND]
+    by_uuid = listed(simulated_nvml, *boards, WANTED="[1]", CUDA_VISIBLE_DEVICES=SECOND)
+    assert by_uuid["usable"] == [SECOND]
+    # The first of those that are left, or the second of all? Nobody knows.
+    assert "error" in listed(simulated_nvml, *boards, WANTED="[1]", CUDA_VISIBLE_DEVICES="0")
+    lost = listed(simulated_nvml, *boards, WANTED="[0]")
+    assert "execution.gpus names 0, and no such GPU is there" in lost["message"]
 
 
 def test_claim_6_5_a_library_without_a_driver_is_a_machine_without_gpus(simulated_nvml: SimulatedNvml) -> None:

@@ -56,11 +56,15 @@ class Machine:
 
     answers: Mapping[str | None, ProbeReport | str]
     driver: bool = False
+    cdi_by_uuid: str | None = None
+    """What it says of CDI devices that are named by UUID, where that is not what it says of all."""
     asked: list[Gpus | None] = field(default_factory=list)
 
     def look(self, gpus: Gpus | None) -> ProbeReport:
         self.asked.append(gpus)
         answer = self.answers[gpus.driver if gpus else None]
+        if self.cdi_by_uuid and gpus and gpus.driver == "cdi" and gpus.uuids:
+            answer = self.cdi_by_uuid
         if isinstance(answer, str):
             raise refused(kind_of(answer), "The container could not be started", answer)
         return answer
@@ -76,10 +80,10 @@ class Machine:
         ({"nvidia": report(FIRST, SECOND)}, "auto", DOCKER, [FIRST, SECOND], [FIRST, SECOND], "nvidia", BOTH),
         ({"nvidia": report(FIRST)}, "auto", DOCKER_WITH_CDI, [], [FIRST], "nvidia", [None]),
         ({"nvidia": NO_DRIVER, "cdi": report(FIRST)}, "auto", DOCKER_WITH_CDI, [FIRST], [FIRST], "cdi", ["GPU-a"] * 2),
-        ({"nvidia": BROKEN, "cdi": report(FIRST)}, "auto", DOCKER_WITH_CDI, [], [FIRST], "cdi", [None] * 2),
-        ({"cdi": report(FIRST)}, "cdi", DOCKER_WITH_CDI, [], [FIRST], "cdi", [None]),
+        ({"nvidia": BROKEN, "cdi": report(FIRST)}, "auto", DOCKER_WITH_CDI, [], [FIRST], "cdi", [None, None, "GPU-a"]),
+        ({"cdi": report(FIRST)}, "cdi", DOCKER_WITH_CDI, [], [FIRST], "cdi", [None, "GPU-a"]),
         ({"nvidia": report(FIRST)}, "nvidia", DOCKER_WITH_CDI, [], [FIRST], "nvidia", [None]),
-        ({"cdi": report(FIRST)}, "auto", PODMAN, [], [FIRST], "cdi", [None]),
+        ({"cdi": report(FIRST)}, "auto", PODMAN, [], [FIRST], "cdi", [None, "GPU-a"]),
         ({"nvidia": report(FIRST, outcome="gpu_lost")}, "auto", DOCKER, [], [FIRST], "nvidia", [None]),
         ({"nvidia": report(outcome="no_devices")}, "auto", DOCKER, [], [], "nvidia", [None]),
     ],
@@ -131,16 +135,20 @@ def test_claim_6_5_an_engine_and_a_host_that_know_of_no_gpu_run_on_the_cpu(
         ({"nvidia": BROKEN}, DOCKER, "auto", False),
         ({"nvidia": BROKEN}, DOCKER, "auto", True),
         ({"nvidia": BROKEN, "cdi": NO_CDI_DEVICE}, DOCKER_WITH_CDI, "auto", False),
+        ({"nvidia": NO_DRIVER, "cdi": BROKEN}, DOCKER_WITH_CDI, "auto", False),
         ({"nvidia": NO_DRIVER}, DOCKER, "nvidia", False),
         ({"cdi": NO_CDI_DRIVER}, DOCKER, "cdi", False),
         ({"cdi": NO_CDI_DEVICE}, DOCKER_WITH_CDI, "cdi", False),
         ({"nvidia": report(outcome="driver_not_loaded", message="no driver")}, DOCKER, "auto", False),
         ({"nvidia": report(outcome="library_not_found")}, DOCKER, "auto", False),
+        ({"cdi": report(outcome="library_not_found")}, PODMAN, "auto", True),
+        ({"cdi": report(outcome="library_not_found")}, PODMAN, "cdi", False),
     ],
     ids=[
         "a driver on the host", "a driver on the host, cdi", "a driver on the host, podman", "broken, no driver",
-        "broken, a driver", "broken, cdi unknown", "nvidia by hand", "cdi by hand, switched off",
+        "broken, a driver", "broken, cdi unknown", "unknown, cdi broken", "nvidia by hand", "cdi by hand, switched off",
         "cdi by hand, unknown", "accepted, and NVML cannot be read inside", "accepted, and no NVML inside",
+        "podman accepts and gives nothing, a driver", "podman accepts and gives nothing, by hand",
     ],
 )  # fmt: skip
 def test_claim_6_5_any_other_refusal_is_told_and_never_a_silent_fallback_to_the_cpu(
@@ -166,3 +174,30 @@ def test_claim_6_5_what_is_wrong_with_the_image_is_no_refusal_of_gpus() -> None:
     with pytest.raises(LaunchFailed) as refusal:
         machine.access("auto", DOCKER, [])
     assert refusal.value.kind is FailureKind.IMAGE_UNUSABLE
+
+
+def test_claim_6_5_gpus_that_cdi_knows_only_by_number_are_refused_before_the_first_run() -> None:
+    machine = Machine({"cdi": report(FIRST)}, cdi_by_uuid="unresolvable CDI devices nvidia.com/gpu=GPU-a")
+    with pytest.raises(LaunchFailed, match="device-name-strategy=uuid") as refusal:
+        machine.access("auto", PODMAN, [])
+    assert refusal.value.kind is FailureKind.GPU_REQUEST
+    assert "nvidia.com/gpu=GPU-a" in refusal.value.message
+
+
+def test_claim_6_5_where_both_drivers_are_refused_both_refusals_are_told() -> None:
+    machine = Machine({"nvidia": BROKEN, "cdi": NO_CDI_DEVICE}, driver=True)
+    with pytest.raises(LaunchFailed) as refusal:
+        machine.access("auto", DOCKER_WITH_CDI, [FIRST])
+    assert "driver not loaded" in refusal.value.message
+    assert "nvidia.com/gpu=all" in refusal.value.message
+
+
+def test_claim_6_5_a_podman_that_accepts_any_request_and_gives_nothing_is_one_without_gpus() -> None:
+    machine = Machine({"cdi": report(outcome="library_not_found")})
+    assert machine.access("auto", PODMAN, []) == ([], "cdi")
+
+
+def test_claim_6_5_only_the_gpus_that_are_wanted_have_to_be_seen_inside() -> None:
+    machine = Machine({"nvidia": report(FIRST)}, driver=True)
+    assert machine.access("auto", DOCKER, [FIRST]) == ([FIRST], "nvidia")
+    assert machine.asked == [Gpus("nvidia", ("GPU-a",))]

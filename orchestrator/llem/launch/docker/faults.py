@@ -41,7 +41,7 @@ LIMIT_REFUSED = "setting rlimit"
 
 _ADVICE = {
     FailureKind.GPU_REQUEST: "Does `nvidia-smi` work, and is the NVIDIA container toolkit set up (for CDI: nvidia-ctk "
-    "cdi generate)?",
+    "cdi generate --device-name-strategy=uuid)?",
     FailureKind.DISK: "Make room where the engine keeps its data (docker system df).",
     FailureKind.IMAGE_MISSING: "Build it or load it (docs/containers.md); `docker images` shows what there is.",
     FailureKind.IMAGE_UNUSABLE: "Check the image.",

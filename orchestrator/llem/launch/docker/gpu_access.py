@@ -3,6 +3,8 @@
 the engine accepts the request    the GPUs that NVML shows inside
 it knows of no GPU                and the host has no driver either: the CPU, said aloud
 any other refusal                 the study does not begin: never a silent fallback
+
+Podman before 5.0 accepts whatever is requested, and gives nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from llem.launch.gpus import Gpu
 from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
 
+_NO_LIBRARY = "library_not_found"
+
 Look = Callable[[Gpus | None], ProbeReport]
 
 
@@ -28,10 +32,10 @@ def gpu_access(
     on_host: Sequence[Gpu],
     driver_on_host: Callable[[], bool],
 ) -> tuple[list[Gpu], GpuDriver]:
-    """All GPUs that containers can be given, and by which driver of the engine.
+    """The GPUs that containers can be given, and by which driver of the engine.
 
-    `look` starts a container with a request for GPUs and says what is seen inside; `on_host` are those that NVML shows
-    on the host (empty where it is not there). Raises LaunchFailed.
+    `look` starts a container with a request for GPUs and says what is seen inside; `on_host` are those that are wanted
+    of what NVML shows on the host (empty where it is not there: all that there are). Raises LaunchFailed.
     """
     uuids = tuple(gpu.uuid for gpu in on_host) or None
     refusals: list[LaunchFailed] = []
@@ -42,13 +46,28 @@ def gpu_access(
             if failure.kind is not FailureKind.GPU_REQUEST:
                 raise
             refusals.append(failure)
-        else:
-            return _seen_inside(report, on_host), driver
+            continue
+        if facts.podman and setting == "auto" and report.nvml.outcome == _NO_LIBRARY and not driver_on_host():
+            return [], driver
+        there = _seen_inside(report, on_host)
+        if driver == "cdi" and there and not on_host:
+            _check_names(look, there)
+        return there, driver
     # Asked for by hand, a driver that is not there is no reason to do without.
-    if setting == "auto" and _knows_no_gpu(refusals[0]) and not driver_on_host():
+    if setting == "auto" and all(map(_knows_no_gpu, refusals)) and not driver_on_host():
         look(None)
         return [], "nvidia"
-    raise _refused(refusals[0].message)
+    raise _refused(" ".join(failure.message for failure in refusals))
+
+
+def _check_names(look: Look, gpus: Sequence[Gpu]) -> None:
+    """A run asks for GPUs by UUID; `all`, which was asked for until now, is a name that every list has."""
+    try:
+        look(Gpus("cdi", tuple(gpu.uuid for gpu in gpus)))
+    except LaunchFailed as failure:
+        if failure.kind is not FailureKind.GPU_REQUEST:
+            raise
+        raise _refused(failure.message) from failure
 
 
 def _knows_no_gpu(refusal: LaunchFailed) -> bool:

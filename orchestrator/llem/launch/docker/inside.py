@@ -12,9 +12,9 @@ from llem.launch.docker.faults import LIMIT_REFUSED
 from llem.launch.docker.gpu_access import gpu_access
 from llem.launch.docker.probe import Workplace, probed
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, GpuDriver, Gpus, Shown, container_request
-from llem.launch.gpu_choice import choose_gpus
+from llem.launch.gpu_choice import usable_gpus
 from llem.launch.gpu_probe import ProbeReport
-from llem.launch.gpus import Gpu, driver_installed, installed_gpus, visible
+from llem.launch.gpus import Gpu, Installed, driver_installed, installed_gpus
 from llem.launch.protocol import LaunchFailed
 
 
@@ -45,15 +45,17 @@ class Inside:
 
         Raises LaunchFailed, and NotReadyError where one of them is not there.
         """
-        there, self._driver = gpu_access(
-            partial(self.look, where, image),
-            self._settings.gpu_driver,
-            self._facts,
-            installed_gpus(environment),
-            driver_installed,
-        )
-        seen = visible(there, environment)
-        return choose_gpus(seen, wanted, hidden=[gpu for gpu in there if gpu not in seen])
+        look = partial(self.look, where, image)
+        access = partial(gpu_access, look, self._settings.gpu_driver, self._facts)
+        installed = installed_gpus(environment)
+        if installed == Installed():
+            there, self._driver = access([], driver_installed)
+            return usable_gpus(Installed(tuple(there)), wanted, environment)
+        if not (chosen := usable_gpus(installed, wanted, environment)):
+            look(None)
+            return []
+        there, self._driver = access(chosen, driver_installed)
+        return there
 
     def memory_used(self, where: Workplace, image: EngineImage, uuids: Sequence[str]) -> Mapping[str, int | None]:
         """Memory in use on each GPU, in bytes; None for one that does not tell. Raises LaunchFailed."""

@@ -29,6 +29,7 @@ from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_
 from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.probe import workplace
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
+from llem.launch.gpu_choice import places_of
 from llem.launch.gpus import Gpu, memory_used
 from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
 from llem.untrusted import read_piece
@@ -157,10 +158,7 @@ class DockerLauncher:
 
     def capacity(self) -> list[Place]:
         """One place for each GPU model, or the CPU."""
-        models = dict.fromkeys(gpu.name for gpu in self._gpus)
-        return [
-            Place("localhost", model, tuple(gpu.uuid for gpu in self._gpus if gpu.name == model)) for model in models
-        ] or [Place("localhost")]
+        return places_of(self._gpus)
 
     def start(self, attempt: Attempt, place: Place) -> str:
         """Create and start the run's container; an engine that is away for a moment is waited for."""
