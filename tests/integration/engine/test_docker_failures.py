@@ -234,6 +234,25 @@ def test_claim_6_13_an_image_whose_python_lacks_pydantic_is_exit_3_and_nothing_i
     assert "No module named 'pydantic'" in said
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"network": "llem-test-nonet"}, ("network llem-test-nonet not found", "sets docker.network")),
+        ({"network": "container:llem-test-nope"}, ("No such container: llem-test-nope", "sets docker.network")),
+        ({"memory_limit": "1m"}, ("Minimum memory limit", "sets docker.memory_limit")),
+        ({"memory_limit": "16m"}, ("docker.memory_limit is less memory than a look around takes",)),
+    ],
+    ids=["no such network", "no such container", "no memory at all", "little memory"],
+)
+def test_claim_6_13_what_the_study_asks_of_the_engine_in_vain_is_exit_3_with_the_key_that_asks(
+    docker_llem: Llem, actor: str, tmp_path: Path, keys: dict[str, str], words: tuple[str, ...]
+) -> None:
+    (tmp_path / "s.yaml").write_text(acts(GOOD, docker=keys))
+    said = refused(docker_llem("run", "s.yaml"), tmp_path)
+    assert all(word in said for word in words), said
+    assert "Check the image" not in said
+
+
 def test_claim_6_13_a_refused_request_for_gpus_is_exit_3_and_nothing_is_made(
     docker_llem: Llem, tmp_path: Path, engine_gpus: SimulatedGpus
 ) -> None:

@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acted import acts, endings
+from acted import GOOD, acts, endings
 from acted_runs import launched, printed, run_folder
+from actor_image import built
+from docker_engine import Engine
 from llem_process import TINY
 
+from llem.execution.observer import Observer
+from llem.execution.start import start_study
+from llem.study import load_study
 from llem_runner.workload.tiny_llama import make_tiny_llama
 
 Llem = Callable[..., subprocess.CompletedProcess[str]]
@@ -97,6 +102,38 @@ def test_claim_6_8_a_snapshot_of_a_hubs_cache_is_loaded_by_the_real_engine_throu
     assert (done.returncode, endings(study)) == (0, [("completed", "")]), done.stderr
     allocation = json.loads((run_folder(study) / "in" / "allocation.json").read_text())
     assert allocation["model_path"] == "/model/snapshots/abc"
+
+
+def test_claim_6_13_a_model_that_goes_away_under_a_study_is_the_models_fault(
+    engine: Engine, actor: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Removes(Observer):
+        def gap(self, seconds: float) -> None:
+            shutil.rmtree(tmp_path / "mine")
+
+    shutil.copytree(tiny, tmp_path / "mine")
+    (tmp_path / "mine").chmod(0o755)
+    (tmp_path / "study.yaml").write_text(acts(GOOD, GOOD, model="./mine", execution={"cycle_gap_seconds": 0.01}))
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    monkeypatch.chdir(tmp_path)
+    end = start_study(load_study(tmp_path / "study.yaml"), Removes())
+    kind, message = endings(end.folder)[1]
+    assert (kind, str(tmp_path / "mine") in message) == ("model", True)
+
+
+def test_claim_6_8_an_image_with_a_volume_within_the_model_is_refused_before_anything_begins(
+    docker_llem: Llem, client: Any, actor: str, tiny: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny, tmp_path / "mine")
+    (tmp_path / "mine").chmod(0o755)
+    image = built(client, "llem-test-volume-in-model:1", f"FROM {actor}\nVOLUME /model/data\n")
+    try:
+        (tmp_path / "study.yaml").write_text(acts(GOOD, model="./mine", images={"pytorch": image}))
+        done = docker_llem("run", "study.yaml")
+    finally:
+        client.images.remove(image, force=True)
+    assert done.returncode == 3
+    assert f"image_unusable: Image {image} declares a volume at /model/data" in done.stderr
 
 
 def _unreadable(folder: Path) -> None:

@@ -178,3 +178,24 @@ def test_claim_6_7_nothing_of_the_callers_environment_is_handed_on(monkeypatch: 
     for name in ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "http_proxy", "LD_PRELOAD", "PYTHONPATH"):
         monkeypatch.setenv(name, "secret")
     assert request() == before
+
+
+@pytest.mark.parametrize(
+    ("caller", "facts", "added"),
+    [
+        (Caller(1000, 100, (100, 27, 2000)), FACTS, ["27", "2000"]),
+        (Caller(1000, 100, (100, 27, 0)), FACTS, ["27"]),
+        (Caller(1000, 100, (100, 27)), replace(FACTS, rootless=True), []),
+        (Caller(0, 0, (0, 27)), FACTS, []),
+    ],
+    ids=["further groups", "never that of root", "rootless", "root"],
+)
+def test_claim_6_7_the_callers_further_groups_are_his_inside_too(
+    caller: Caller, facts: EngineFacts, added: list[str]
+) -> None:
+    assert host(caller=caller, facts=facts)["GroupAdd"] == added
+
+
+def test_claim_6_7_an_engine_that_maps_users_is_asked_not_to() -> None:
+    assert "UsernsMode" not in host()
+    assert host(facts=replace(FACTS, userns=True))["UsernsMode"] == "host"

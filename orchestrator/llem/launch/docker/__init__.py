@@ -6,6 +6,7 @@ folders.py     what a container is shown of the host: the runner, the model, the
 images.py      which image a backend's runs are made from
 probe.py       a look around inside, before the first run: Python, the runner, the folder, the GPUs
 gpu_access.py  which GPUs containers may have, and how the engine is asked for them (pure)
+mounts.py      whether what a container is to be shown can be shown
 inside.py      requests and looks around, as one engine does them for one caller
 patience.py    for an engine that went away and may come back
 container.py   one container from its creation to its removal

@@ -24,6 +24,7 @@ _OLDEST_API = (1, 40)
 """Docker 19.03, the first with device requests."""
 
 _MOST_LOG_LINES = 200_000
+_CREATING, _STARTING = "The container could not be created", "The container could not be started"
 ENDED_STATES = ("exited", "dead")
 
 Json = dict[str, Any]
@@ -39,6 +40,8 @@ class EngineFacts:
     id: str = ""
     """Its own, for as long as its data lives; empty where it has none (Podman makes one up for each answer)."""
     rootless: bool = False
+    userns: bool = False
+    """Whether users of its containers are others on the host (userns-remap)."""
     selinux: bool = False
     podman: bool = False
     cdi: bool = False
@@ -124,8 +127,11 @@ class Engine:
     def create(self, request: Json, name: str) -> str:
         """Create a container; its id. One of that name that is there already is ours: a call before us timed out."""
         try:
-            with self._calling("The container could not be created"):
+            with self._calling(_CREATING):
                 return str(self._client.create_container_from_config(request, name)["Id"])
+        except ContainerGone as gone:
+            # It is not there yet: another one is meant, as by the network `container:NAME`.
+            raise refused(FailureKind.IMAGE_UNUSABLE, _CREATING, str(gone)) from gone
         except LaunchFailed as failure:
             # The engine may have done what it did not tell us in time, and refuses the name the next time.
             with suppress(ContainerGone, LaunchFailed):
@@ -135,8 +141,12 @@ class Engine:
     def start(self, container: str) -> None:
         """Start it; nothing happens where it was started before: a call that timed out may have done its work."""
         if self.inspect(container)["State"]["Status"] == "created":
-            with self._calling("The container could not be started"):
-                self._client.start(container)
+            try:
+                with self._calling(_STARTING):
+                    self._client.start(container)
+            except ContainerGone as gone:
+                self.inspect(container)
+                raise refused(FailureKind.IMAGE_UNUSABLE, _STARTING, str(gone)) from gone
 
     def inspect(self, container: str) -> Json:
         """Everything the engine knows of it. Raises ContainerGone."""
@@ -236,6 +246,7 @@ def _facts(version: Json, info: Json) -> EngineFacts:
         id="" if podman else str(info.get("ID") or ""),
         memory_bytes=int(info.get("MemTotal") or 0),
         rootless=any("name=rootless" in option for option in options),
+        userns=any("name=userns" in option for option in options),
         selinux=any("name=selinux" in option for option in options),
         podman=podman,
         cdi=podman or bool(info.get("CDISpecDirs")),

@@ -25,6 +25,8 @@ _REFUSALS: tuple[tuple[FailureKind, tuple[str, ...]], ...] = (
             "unknown device",
         ),
     ),
+    # Of a mount it says of a folder that is read-only for good reason.
+    (FailureKind.IMAGE_UNUSABLE, ("error mounting",)),
     (FailureKind.DISK, ("no space left on device", "disk quota exceeded", "read-only file system")),
     (FailureKind.IMAGE_MISSING, ("no such image",)),
     # Names are ours alone: the engine is still at what it was asked in a call that timed out.
@@ -44,9 +46,17 @@ _ADVICE = {
     "cdi generate --device-name-strategy=uuid)?",
     FailureKind.DISK: "Make room where the engine keeps its data (docker system df).",
     FailureKind.IMAGE_MISSING: "Build it or load it (docs/containers.md); `docker images` shows what there is.",
-    FailureKind.IMAGE_UNUSABLE: "Check the image.",
+    FailureKind.IMAGE_UNUSABLE: "Check the image, and the study's docker keys (network, memory_limit, shm_size).",
     FailureKind.ENGINE_UNREACHABLE: "Is the engine running (docker info)?",
 }
+
+# What an order is refused for that has nothing to do with the image.
+_ADVICE_ON_KEYS: tuple[tuple[str, str], ...] = (
+    ("network", "The study sets docker.network: `docker network ls` shows what there is."),
+    ("no such container", "The study sets docker.network: the container that it names is not there."),
+    ("memory limit", "The study sets docker.memory_limit: an engine of inference needs some GiB."),
+    ("shm size", "The study sets docker.shm_size."),
+)
 
 
 class ContainerGone(Exception):
@@ -82,7 +92,7 @@ def engine_errors(doing: str) -> Iterator[None]:
 
 
 def kind_of(text: str) -> FailureKind:
-    """The kind of failure that an engine's words mean; an order it refuses for anything else is the image's fault."""
+    """The kind of failure that an engine's words mean; an order it refuses for anything else counts as the image's."""
     lower = text.lower()
     found = (kind for kind, words in _REFUSALS if any(word in lower for word in words))
     return next(found, FailureKind.IMAGE_UNUSABLE)
@@ -91,7 +101,15 @@ def kind_of(text: str) -> FailureKind:
 def refused(kind: FailureKind, doing: str, said: str) -> LaunchFailed:
     """The failure with the engine's own words in it, on one line."""
     words = printable(on_one_line(said.strip().rstrip(".")), _LONGEST)
-    return LaunchFailed(kind, f"{doing}: {words}. {_ADVICE.get(kind, '')}".strip())
+    return LaunchFailed(kind, f"{doing}: {words}. {_advice(kind, words)}".strip())
+
+
+def _advice(kind: FailureKind, words: str) -> str:
+    if kind is FailureKind.IMAGE_UNUSABLE:
+        for word, advice in _ADVICE_ON_KEYS:
+            if word in words.lower():
+                return advice
+    return _ADVICE.get(kind, "")
 
 
 def explanation(error: Exception) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from llem.launch.docker.engine import Engine, EngineImage, Json
 from llem.launch.docker.faults import LIMIT_REFUSED
 from llem.launch.docker.gpu_access import gpu_access
+from llem.launch.docker.mounts import check_shown
 from llem.launch.docker.probe import Workplace, probed
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, GpuDriver, Gpus, Shown, container_request
 from llem.launch.gpu_choice import usable_gpus
@@ -83,7 +84,8 @@ class Inside:
         gpus: Gpus | None,
         labels: dict[str, str],
     ) -> Json:
-        """The request for a container."""
+        """The request for a container. Raises LaunchFailed where it cannot be shown what it should see."""
+        check_shown(shown, self._facts)
         return container_request(
             image=image,
             arguments=arguments,

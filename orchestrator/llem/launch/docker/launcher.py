@@ -26,6 +26,7 @@ from llem.launch.docker.folders import (
 from llem.launch.docker.images import default_image, find_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
+from llem.launch.docker.mounts import check_volumes
 from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.probe import workplace
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
@@ -88,7 +89,7 @@ class DockerLauncher:
         self._notice = notice
         self._environment = environment
         self._patience = patience
-        self._caller = Caller(os.geteuid(), os.getegid())
+        self._caller = Caller(os.geteuid(), os.getegid(), tuple(os.getgroups()))
         self._connect = connect
         self._engine = _ready(connect)
         self._facts = self._engine.facts
@@ -152,9 +153,11 @@ class DockerLauncher:
 
     def check_readable(self, folders: Sequence[str]) -> None:
         """Models and adapters are mounted as they are: whoever runs inside has to be able to read them."""
-        for folder in folders:
-            if folder.startswith("/"):
-                check_weights_readable(folder, self._owner[0])
+        mounted = [folder for folder in folders if folder.startswith("/")]
+        for folder in mounted:
+            check_weights_readable(folder, self._owner[0])
+        for image in self._images.values() if mounted else ():
+            _ready(partial(check_volumes, image))
 
     def capacity(self) -> list[Place]:
         """One place for each GPU model, or the CPU."""

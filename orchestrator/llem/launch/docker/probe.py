@@ -50,7 +50,7 @@ class Workplace:
     @property
     def labels(self) -> dict[str, str]:
         """By which the next start finds the container of a host that died while it looked."""
-        return {FOLDER: str(self.folder), UID: str(os.getuid())}
+        return {FOLDER: str(self.folder), UID: str(os.geteuid())}
 
 
 @contextmanager
@@ -146,6 +146,11 @@ def probed(
 
 
 def _unusable(image: EngineImage, state: Json, said: str) -> str:
+    if state.get("OOMKilled"):
+        return (
+            f"The runner does not start in image {image.name}: docker.memory_limit is less memory than a look around "
+            "takes. Raise it."
+        )
     lines = [line for line in said.splitlines() if line.strip()] or [str(state.get("Error") or "it said nothing")]
     return (
         f"The runner does not start in image {image.name} (exit code {state['ExitCode']}): "

@@ -70,12 +70,20 @@ class Caller:
 
     uid: int
     gid: int
+    groups: tuple[int, ...] = ()
+    """Further ones: models of a project may be readable for its group alone."""
 
     def inside(self, facts: EngineFacts) -> tuple[int, int]:
         """Who that is in a container: root of a rootless engine is the caller, and nobody else can write for him."""
         if facts.rootless:
             return 0, 0
         return (NOBODY, NOBODY) if self.uid == 0 else (self.uid, self.gid)
+
+    def groups_inside(self, facts: EngineFacts) -> list[str]:
+        """Further groups in a container: none of root's, and a rootless engine knows no groups but its own."""
+        if facts.rootless or self.uid == 0:
+            return []
+        return [str(group) for group in sorted(set(self.groups) - {self.gid, 0})]
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,9 @@ def container_request(
         "HostConfig": {
             **_limits(settings, facts),
             **_hardening(settings),
+            "GroupAdd": caller.groups_inside(facts),
+            # Else who is inside is somebody else on the host, who could not write into the run's folder.
+            **({"UsernsMode": "host"} if facts.userns else {}),
             "Tmpfs": _tmpfs(image, {each.inside for each in shown}, facts, (uid, gid)),
             **_mounts(shown, facts),
             "DeviceRequests": [_device_request(gpus)] if gpus else [],
