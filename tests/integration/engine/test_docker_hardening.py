@@ -293,7 +293,7 @@ def test_claim_6_7_the_runs_of_a_caller_who_is_not_root_are_that_callers(
         folder.chmod(0o755)
         (folder / "study.yaml").write_text(acts(IDS))
         os.chown(folder, 12345, 0)
-        caller = ["setpriv", "--reuid=12345", "--regid=0", "--clear-groups"]
+        caller = ["setpriv", "--reuid=12345", "--regid=0", "--groups=4321"]
         caller += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
         variables = environment({"DOCKER_HOST": engine.host, "XDG_CONFIG_HOME": name, "HOME": name})
         command = [*caller, LLEM, "run", "study.yaml"]
@@ -301,7 +301,7 @@ def test_claim_6_7_the_runs_of_a_caller_who_is_not_root_are_that_callers(
         [study] = (folder / "results").iterdir()
         assert done.returncode == 0, done.stderr
         uid, gid, groups, places = json.loads(printed(study))
-        assert (uid, gid, groups) == (12345, 0, [0])
+        assert (uid, gid, sorted(groups)) == (12345, 0, [0, 4321])
         assert (places["/exchange/out"], places["/cache"]) == ("0o700", "0o700")
         assert launched(study)["container"]["user"] == "12345:0"
         assert {path.stat().st_uid for path in (run_folder(study) / "out").iterdir()} == {12345}

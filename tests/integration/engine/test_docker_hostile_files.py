@@ -101,10 +101,11 @@ def test_claim_6_7_no_event_or_timeline_is_followed_waited_for_or_read_without_e
     (tmp_path / "study.yaml").write_text(acts(*played, execution={"stall_seconds": 120}))
     try:
         done = docker_llem("run", "-v", "study.yaml")
+        [study] = (tmp_path / "results").iterdir()
+        assert not (study / ".cache").exists()
     finally:
         # Too deep for whoever tidies up after tests.
         subprocess.run(["rm", "-rf", *map(str, tmp_path.glob("results/*/.cache"))], check=True)
-    [study] = (tmp_path / "results").iterdir()
     assert dict(zip(BESIDES, endings(study), strict=True)) == dict.fromkeys(BESIDES, ("completed", ""))
     assert (done.returncode, (done.stdout + done.stderr).count("Traceback")) == (0, 0)
     assert "warning last: after the long ones" in done.stderr

@@ -4,6 +4,7 @@ engine.py      the connection: facts of the engine, and every call with a time-o
 request.py     what a run's container is, as the engine's API wants it (pure)
 folders.py     what a container is shown of the host: the runner, the model, the cache
 images.py      which image a backend's runs are made from
+removal.py     removing what strangers have filled
 probe.py       a look around inside, before the first run: Python, the runner, the folder, the GPUs
 gpu_access.py  which GPUs containers may have, and how the engine is asked for them (pure)
 mounts.py      whether what a container is to be shown can be shown

@@ -9,11 +9,11 @@ import shlex
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import llem_runner
 from llem.errors import NotReadyError
+from llem.launch.docker.removal import remove_tree
 from llem.launch.docker.request import ADAPTER, CACHE, MODEL, NOBODY, RUNNER, Shown
 from llem.printable import on_one_line
 from llem_runner.contract.exchange import CONTRACT_VERSION, IN, OUT
@@ -200,6 +200,4 @@ def _readable_by_others(path: Path) -> bool:
 def remove_working_folders(study_folder: Path) -> None:
     """Remove what only running needs. What cannot be removed stays: it harms nothing."""
     for name in (RUNNER_FOLDER, CACHE_FOLDER):
-        # Who was in the container may have made folders in folders without end.
-        with suppress(RecursionError):
-            shutil.rmtree(study_folder / name, ignore_errors=True)
+        remove_tree(study_folder / name)
