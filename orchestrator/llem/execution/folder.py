@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from llem.atomic import write_atomically
 from llem.errors import NotReadyError, UsageError
+from llem.launch.protocol import LOCK_FILE
 from llem.results.open_study import run_folder
 
 MANIFEST_SCHEMA_VERSION = 1
@@ -81,7 +82,7 @@ class StudyFolder:
     def lock(self) -> None:
         """Own the folder until `unlock` or the end of the process. Raises NotReadyError where somebody else does."""
         try:
-            self._lock_fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._lock_fd = os.open(self.root / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise NotReadyError(f"{self.root}: the study cannot be written here ({error.strerror}).") from error
         end_s = time.monotonic() + _LOCK_PATIENCE_S

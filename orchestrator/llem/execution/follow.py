@@ -9,7 +9,7 @@ from llem.ended import Ended
 from llem.execution.interrupts import Interrupts
 from llem.execution.tail import EventTail
 from llem.execution.watch import Verdict, Watch
-from llem.launch.protocol import Launcher
+from llem.launch.protocol import Launcher, Poll
 from llem_runner.contract import FailureKind
 from llem_runner.contract.events import Event
 
@@ -32,25 +32,26 @@ def follow(
     """Wait for a run's end. The verdict is ours, where it was we who ended it."""
     tail = EventTail()
 
-    def look() -> Ended | None:
+    def look() -> Poll:
         poll = launcher.poll(handle, tail.offset)
         for event in tail.feed(poll.events):
             watch.see(event, now())
             on_event(event)
-        return poll.ended
+        return poll
 
     while True:
-        ended = look()
-        if ended is not None:
+        seen = look()
+        if seen.ended is not None:
             # A second Ctrl-C, or whoever sent us the signal, may have ended the run before we could.
-            return ended, _interrupted(interrupts, watch)
+            return seen.ended, _interrupted(interrupts, watch)
         verdict = _interrupted(interrupts, watch) or watch.judge(now())
         if verdict is not None:
             notice(_stopping(verdict))
             ended = launcher.stop(handle, 0 if interrupts.urgent else STOP_GRACE_S)
             look()
             return ended, verdict
-        interrupts.wait(_LOOK_EVERY_S)
+        if not seen.more:
+            interrupts.wait(_LOOK_EVERY_S)
 
 
 def _stopping(verdict: Verdict) -> str:

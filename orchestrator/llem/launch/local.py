@@ -28,12 +28,11 @@ from llem.launch.gpu_choice import choose_gpus, places_of, usable_gpus
 from llem.launch.gpus import Gpu, installed_gpus, memory_used
 from llem.launch.log_file import LOG_FILE, clean_log
 from llem.launch.protocol import Attempt, Place, Poll
-from llem.untrusted import read_piece
+from llem.launch.shared_folder import polled
 from llem_runner.contract import Allocation, ExchangeFolder
-from llem_runner.contract.exchange import EVENTS_FILE, LIFELINE_VARIABLE, OUT
+from llem_runner.contract.exchange import LIFELINE_VARIABLE
 from llem_runner.contract.result import Image
 
-_PIECE_BYTES = 8 << 20
 _KILL_WAIT_S = 10.0
 
 # What each backend cannot do without, and how to get it.
@@ -126,10 +125,7 @@ class LocalLauncher:
 
     def poll(self, handle: str, offset: int) -> Poll:
         """New events, and the exit code once the runner has ended."""
-        # The state first: what is written before the end is then read after it, and nothing is missed.
-        ended = self._ended(handle)
-        events = read_piece(self._folders[handle], f"{OUT}/{EVENTS_FILE}", offset, _PIECE_BYTES)
-        return Poll(events, ended if len(events) < _PIECE_BYTES else None)
+        return polled(self._folders[handle], offset, self._ended(handle))
 
     def collect(self, handle: str) -> None:
         """The folder is shared: it is complete once the runner has ended. Its log is made harmless."""

@@ -15,6 +15,9 @@ from llem.ended import Ended
 from llem_runner.contract import ExperimentConfig, FailureKind
 from llem_runner.contract.result import Image
 
+LOCK_FILE = ".lock"
+"""In a study's folder, and in that of a look around: locked by whoever it belongs to, for as long as he lives."""
+
 
 class LaunchFailed(Exception):
     """A run that never began: the kind for programs, the message for people."""
@@ -32,10 +35,6 @@ class Place:
     host: str
     gpu_model: str | None = None
     gpu_uuids: tuple[str, ...] = ()
-
-    def first(self, count: int) -> Place:
-        """This place with only its first `count` GPUs."""
-        return Place(self.host, self.gpu_model if count else None, self.gpu_uuids[:count])
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class Poll:
 
     events: bytes
     ended: Ended | None
+    more: bool = False
+    """Whether further events are there already."""
 
 
 class Launcher(Protocol):

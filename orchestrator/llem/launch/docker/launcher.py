@@ -33,13 +33,12 @@ from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Show
 from llem.launch.gpu_choice import places_of
 from llem.launch.gpus import Gpu, memory_used
 from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
-from llem.untrusted import read_piece
+from llem.launch.shared_folder import polled
 from llem.version import __version__
 from llem_runner.contract import Allocation, ExchangeFolder, FailureKind
-from llem_runner.contract.exchange import EVENTS_FILE, IN, OUT
+from llem_runner.contract.exchange import IN, OUT
 from llem_runner.contract.result import Image
 
-_PIECE_BYTES = 8 << 20
 _NOT_THE_GPU = (FailureKind.ENGINE_UNREACHABLE, FailureKind.DISK, FailureKind.IMAGE_MISSING)
 """Why a look at a GPU's memory may fail without anything being wrong with the GPU."""
 _KILL_WITHIN_S = 10
@@ -208,10 +207,7 @@ class DockerLauncher:
     def poll(self, handle: str, offset: int) -> Poll:
         """New events, and how the container ended once it has."""
         run = self._runs[handle]
-        # The state first: what is written before the end is then read after it, and nothing is missed.
-        ended = run.container.look()
-        events = read_piece(run.folder, f"{OUT}/{EVENTS_FILE}", offset, _PIECE_BYTES)
-        return Poll(events, ended if len(events) < _PIECE_BYTES else None)
+        return polled(run.folder, offset, run.container.look())
 
     def collect(self, handle: str) -> None:
         """The folder is shared: the log is kept, and the container removed."""

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from llem.launch.docker.engine import Engine, Json
-from llem.launch.protocol import Attempt, LaunchFailed
+from llem.launch.protocol import LOCK_FILE, Attempt, LaunchFailed
 from llem.printable import on_one_line
 
 STUDY, RUN, ATTEMPT, FOLDER, UID, GPUS = (
     f"org.llem.{name}" for name in ("study", "run", "attempt", "folder", "uid", "gpus")
 )
-LOCK_FILE = ".lock"
 PROBE_NAME = "llem-probe-"
 _ASIDE_S = 10
 _LIVES = ("running", "paused", "restarting", "removing")

@@ -21,10 +21,10 @@ from llem.errors import NotReadyError
 from llem.launch.docker.engine import ENDED_STATES, Engine, EngineImage, Json
 from llem.launch.docker.faults import ContainerGone
 from llem.launch.docker.folders import give_out, shown_runner
-from llem.launch.docker.leftovers import FOLDER, LOCK_FILE, UID
+from llem.launch.docker.leftovers import FOLDER, UID
 from llem.launch.docker.request import EXCHANGE, Shown
 from llem.launch.gpu_probe import ProbeReport, read_probe
-from llem.launch.protocol import LaunchFailed
+from llem.launch.protocol import LOCK_FILE, LaunchFailed
 from llem.printable import on_one_line, printable
 from llem.untrusted import Untrusted, read_untrusted
 from llem_runner.contract import FailureKind
