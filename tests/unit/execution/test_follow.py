@@ -45,7 +45,7 @@ def test_claim_6_9_the_end_of_a_run_is_not_waited_for_while_its_events_are_read(
     (tmp_path / "out").mkdir()
     with (tmp_path / "out" / "events.jsonl").open("wb") as file:
         for _ in range(17):
-            file.write(b"\n" * (1 << 20))
+            file.write(b"x" * (1 << 20) + b"\n")
         file.write(b'{"event": "phase", "name": "measure", "t": 1.0}\n')
     run, events, ended = followed(tmp_path)
     assert ended == Ended(0)
