@@ -11,7 +11,9 @@ BENCHMARKS: dict[str, list[str]] = {
     "help_time": [],
     "journal_append": [],
     "expansion": [],
+    "timeline_file": [],
     "energy_error": [],
+    "recorder_cost": [],
     # A model whose steps take as long as real ones: on the tiny one the ratio is mostly noise.
     "backend_speed": ["--model", "builtin:smollm2-135m", "--pairs", "16", "--output-tokens", "24"],
 }
