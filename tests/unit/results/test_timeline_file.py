@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,10 @@ print(json.dumps([rows, dict(keys)]))
 """
 
 
+@pytest.mark.skipif(find_spec("duckdb") is None, reason="duckdb is not installed")
 @pytest.mark.usefixtures("result")
 def test_claim_7_13_duckdb_reads_the_same_readings_and_metadata(tmp_path: Path) -> None:
-    pytest.importorskip("duckdb")
-    # In a process of its own: two libraries that carry Arrow need not meet in this one.
+    # In a process of its own: two libraries that carry Parquet need not meet in this one.
     command = [sys.executable, "-c", DUCKDB, str(tmp_path / "power.parquet")]
     rows, metadata = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     frame = pandas.read_parquet(tmp_path / "power.parquet")
