@@ -6,6 +6,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# What says that the environment is whole; empty in compose/Dockerfile, whose image brings one that cannot be written.
+INSTALLED ?= $(VENV)/.installed
 ARGS   ?=
 
 # Without an NVIDIA driver the CPU build of torch is installed: the default build brings gigabytes of CUDA libraries
@@ -23,12 +25,12 @@ ENGINE = TORCH_CPU_INDEX=$(TORCH_CPU_INDEX) $(BIN)/python tests/engine/docker
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 — /p' Makefile
 
-setup: $(VENV)/.installed ## the virtual environment with everything that a study needs
+setup: $(INSTALLED) ## the virtual environment with everything that a study needs
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "llem needs Python 3.11 or newer: make PYTHON=python3.11 …" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing into $(VENV) (once; some minutes) …"
+	@echo "Installing into $(VENV) (once; some minutes) …" >&2
 	@if ! test -e /proc/driver/nvidia/version; then \
 	  $(PIP) install --quiet --no-deps "$(TORCH)+cpu" 2>/dev/null || \
 	  $(PIP) install --quiet --no-deps --extra-index-url $(TORCH_CPU_INDEX) "$(TORCH)+cpu"; fi
@@ -41,7 +43,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@$(PIP) install --quiet --no-deps -r requirements-dev.lock
 	@touch $@
 
-study: $(VENV)/.installed ## run a study: make study STUDY=examples/quickstart.yaml
+study: $(INSTALLED) ## run a study: make study STUDY=examples/quickstart.yaml
 	@test -n "$(STUDY)" || { echo "Which study? make study STUDY=examples/quickstart.yaml" >&2; exit 2; }
 	@$(BIN)/llem run $(STUDY) $(ARGS)
 

@@ -17,3 +17,5 @@ class Ended:
     removed: bool = False
     """Taken away from outside before we could look."""
     paused: bool = False
+    engine_gone: bool = False
+    """The container engine went away while the run was going on."""

@@ -8,6 +8,9 @@ import re
 # Control characters, the terminal's escape sequences among them, and halves of surrogate pairs.
 _UNPRINTABLE = re.compile(r"[^\S\n ]|[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
+# What may stand in JSON as it is, and be nothing to see: DEL, and anything beyond ASCII.
+_NOT_ASCII = re.compile(r"[^\n\x20-\x7e]")
+
 
 def printable(text: str, limit: int = 2000) -> str:
     """A stranger's words without control characters (each a space), not endless; their lines stay lines."""
@@ -29,4 +32,9 @@ def on_own_lines(text: str) -> str:
 
 def json_for_terminal(text: str) -> str:
     """JSON with the same values, in which what cannot be seen is escaped (JSON itself allows U+009B or U+202E bare)."""
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
+
+
+def on_further_lines(text: str) -> str:
+    """A stranger's words after ours: of several lines those after the first are set in, and none begins as ours do."""
+    return printable(text).replace("\n", "\n    ")

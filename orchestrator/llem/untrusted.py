@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+MOST_IN_PIECES_BYTES = 128 << 20
+"""A runner that writes events as often as it may takes six days for as much."""
+
 Reason = Literal["missing", "link", "not_regular", "too_large", "unreadable"]
 
 # O_NONBLOCK: opening a pipe that nobody writes to must not hang. O_NOCTTY: a terminal must not become ours.
@@ -42,12 +45,24 @@ def read_untrusted(run_folder: Path, name: str, max_bytes: int) -> bytes:
     return content
 
 
+def is_there(run_folder: Path, name: str) -> bool:
+    """Whether a file that could be read lies at `name`."""
+    try:
+        with open_untrusted(run_folder, name, sys.maxsize):
+            return True
+    except Untrusted:
+        return False
+
+
 def read_piece(run_folder: Path, name: str, offset: int, max_bytes: int) -> bytes:
-    """At most `max_bytes` of `name` from `offset` on; nothing where it is not there yet, or is not to be read."""
+    """At most `max_bytes` of `name` from `offset` on; nothing where it is not there yet, or is not to be read.
+
+    Nothing either beyond `MOST_IN_PIECES_BYTES`: a file of holes is as long as somebody says, and costs him nothing.
+    """
     try:
         with open_untrusted(run_folder, name, sys.maxsize) as file:
             file.seek(offset)
-            return file.read(max_bytes)
+            return file.read(max(0, min(max_bytes, MOST_IN_PIECES_BYTES - offset)))
     except (Untrusted, OSError):
         return b""
 

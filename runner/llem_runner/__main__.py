@@ -1,4 +1,4 @@
-"""`python3 -m llem_runner EXCHANGE_FOLDER` · `… probe` · `… model NAME SOURCE DESTINATION`."""
+"""`python3 -m llem_runner EXCHANGE_FOLDER` · `… probe [EXCHANGE_FOLDER]` · `… model NAME SOURCE DESTINATION`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import sys
 from pathlib import Path
 
 from llem_runner.contract import ExitCode, RunFailed
+from llem_runner.contract.exchange import IN, OUT, PROBE_FILE
 
 _USAGE = """usage: python3 -m llem_runner EXCHANGE_FOLDER             execute and measure the run in EXCHANGE_FOLDER/in
-       python3 -m llem_runner probe                       GPUs and NVML of this place, as JSON
+       python3 -m llem_runner probe [EXCHANGE_FOLDER]     GPUs and NVML of this place, as JSON (into its out/)
        python3 -m llem_runner model NAME SOURCE DESTINATION   convert a builtin model"""
 
 
 def main(arguments: list[str]) -> int:
     """Dispatch, and return the exit code."""
-    if arguments == ["probe"]:
-        return _probe()
+    if arguments[:1] == ["probe"] and len(arguments) <= 2:
+        return _probe(Path(arguments[1]) if len(arguments) == 2 else None)
     if len(arguments) == 4 and arguments[0] == "model":
         return _model(arguments[1], Path(arguments[2]), Path(arguments[3]))
     if len(arguments) == 1 and not arguments[0].startswith("-"):
@@ -28,10 +29,15 @@ def main(arguments: list[str]) -> int:
     return ExitCode.CONTRACT_MISMATCH
 
 
-def _probe() -> int:
+def _probe(folder: Path | None) -> int:
     from llem_runner.probe import probe
 
-    print(json.dumps(probe(os.environ), indent=2))
+    found = probe(os.environ)
+    if folder is None:
+        print(json.dumps(found, indent=2))
+        return ExitCode.OK
+    nonce = (folder / IN / PROBE_FILE).read_text(encoding="utf-8")
+    (folder / OUT / PROBE_FILE).write_text(json.dumps({"nonce": nonce, "probe": found}), encoding="utf-8")
     return ExitCode.OK
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem_runner import unmeasured
+from llem_runner import rules_of_thumb, unmeasured
 from llem_runner.backends.protocol import BackendFacts, PeakMemory, RequestOutput
 from llem_runner.contract import ExchangeFolder, ExperimentResult, RunOrder
 from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
@@ -14,7 +14,6 @@ from llem_runner.contract.events import PhaseName
 from llem_runner.contract.exchange import Sample
 from llem_runner.contract.result import (
     Check,
-    Compute,
     Device,
     Energy,
     HostEnergy,
@@ -35,7 +34,12 @@ from llem_runner.event_log import EventLog
 from llem_runner.marks import Marks, Span
 from llem_runner.meter import MeterChoice, Recording
 from llem_runner.metrics import quality
-from llem_runner.metrics.latency import latency_of
+from llem_runner.metrics.flops import compute_of
+from llem_runner.metrics.foreign import Occupancy
+from llem_runner.metrics.latency import latency_of, unknown_parts
+from llem_runner.metrics.saturation import saturated_share
+from llem_runner.metrics.scatter import passes_spread
+from llem_runner.occupancy import occupancy, temperature_rise_c
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class CompiledGraphs:
 class Measured:
     """What the procedure brought home. `sample_texts`: the first requests of the first pass, decoded.
 
-    `idle` and `resident` are the spans through which it really waited for those powers.
+    `idle` and `resident` are the spans through which it really waited for those powers; `batch_limit` is the most
+    requests that the engine takes at once.
     """
 
     order: RunOrder
@@ -97,6 +102,7 @@ class Measured:
     memory: PeakMemory
     sample_texts: Sequence[str]
     compiled: CompiledGraphs
+    batch_limit: int
     host_energy: HostEnergy
     host_problem: str | None
     simulated: bool
@@ -122,6 +128,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         all_tokens=tokens.total,
         requests=len(measured.requests),
     )
+    compute, uncounted = compute_of(facts.arithmetic, facts.parameters, measured.requests, measured.window.duration_s)
     latency = latency_of(measured.requests)
     thermal = report.thermal(measured.window)
     _write_samples(exchange, measured)
@@ -134,15 +141,20 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
     agreement = quality.counter_agrees(energy, measured.window.duration_s)
     passes = tuple(_pass(one, marks, report) for one in measured.passes)
     phases = _phases(marks, report)
+    occupied = occupancy(recording, marks.phases["load"].start_s, measured.window)
+    checks = _checks(measured, energy, agreement, thermal, tokens, occupied)
     for code, message in (
         *facts.warnings,
-        *unmeasured.of_the_workload(latency, memory, tokens, measured.warmup, facts),
+        *unmeasured.of_the_workload(memory, tokens, measured.warmup, facts),
+        *unmeasured.of_the_times(unknown_parts(measured.requests, latency)),
+        *unmeasured.of_the_compute(uncounted),
+        *unmeasured.of_the_host(measured.host_energy, measured.host_problem),
         *(unmeasured.of_the_boards(thermal, memory, recorder) if recording.timeline else ()),
         *unmeasured.of_the_energy(energy, agreement, recording.boards),
+        *_rules_of_thumb(measured, recording, occupied, checks),
         *_of_the_run(measured),
     ):
         events.warning(code, message)
-    checks = _checks(measured, energy, agreement, thermal, tokens)
     return ExperimentResult(
         contract_version=order.contract_version,
         run_id=order.run_id,
@@ -155,6 +167,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         experiment=config,
         window=_window(measured),
         passes=passes,
+        passes_spread=passes_spread(passes, [one.span.duration_s for one in measured.passes]),
         tokens=tokens,
         requests=Requests(total=config.n * len(measured.passes), completed=len(measured.requests)),
         energy=energy,
@@ -162,7 +175,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         recorder=recorder,
         throughput=_throughput(tokens, len(measured.requests), measured.window),
         latency=latency,
-        compute=Compute(parameters=facts.parameters),
+        compute=compute,
         memory=memory,
         phases=phases,
         warmup=measured.warmup,
@@ -174,7 +187,12 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
 
 
 def _checks(
-    measured: Measured, energy: Energy, agreement: Check, thermal: Thermal, tokens: Tokens
+    measured: Measured,
+    energy: Energy,
+    agreement: Check,
+    thermal: Thermal,
+    tokens: Tokens,
+    occupied: Sequence[Occupancy],
 ) -> tuple[Check, ...]:
     config = measured.order.experiment
     return quality.complete(
@@ -183,11 +201,18 @@ def _checks(
             quality.window_length(measured.window.duration_s),
             quality.bounds_width(energy),
             quality.throttling(thermal.throttled),
+            quality.foreign_processes(occupied, measured.facts.processes_per_gpu),
             quality.warmup_converged(measured.warmup, config.warmup.cv_threshold),
             quality.real_weights(config.weights == "real" and config.model != TINY_LLAMA),
+            quality.saturation(_saturated_share(measured)),
             quality.prefix_cache(tokens.cached),
         ]
     )
+
+
+def _saturated_share(measured: Measured) -> float | None:
+    window, prompts = measured.window, measured.order.experiment.n
+    return saturated_share(measured.requests, measured.batch_limit, prompts, window.start_s, window.end_s)
 
 
 def _tokens(measured: Measured) -> Tokens:
@@ -236,8 +261,7 @@ def _phases(marks: Marks, report: EnergyReport) -> tuple[Phase, ...]:
 
 
 def _phase(name: PhaseName, span: Span, marks: Marks, report: EnergyReport) -> Phase:
-    # The drain's is refused: it ends with the recording, and nothing after it could bound its energy.
-    joules = report.joules(span, "drain" if name == "drain" else "phase")
+    joules = report.joules(span, "phase")
     return Phase(
         name=name,
         start_unix_s=marks.unix(span.start_s),
@@ -265,13 +289,23 @@ def _environment(measured: Measured, recording: Recording) -> dict[str, Any]:
     return described
 
 
+def _rules_of_thumb(
+    measured: Measured, recording: Recording, occupied: Sequence[Occupancy], checks: Sequence[Check]
+) -> Iterator[tuple[str, str]]:
+    rise_c = temperature_rise_c(recording, measured.window)
+    yield from rules_of_thumb.of_the_window(measured.window.duration_s, rise_c)
+    yield from rules_of_thumb.of_the_batch(measured.order.experiment.n, measured.batch_limit)
+    if recording.timeline:
+        [company] = [check for check in checks if check.name == "foreign_processes"]
+        yield from rules_of_thumb.of_the_boards(recording.boards, occupied)
+        yield from rules_of_thumb.of_the_company(company, occupied, measured.facts.processes_per_gpu)
+
+
 def _of_the_run(measured: Measured) -> Iterator[tuple[str, str]]:
     """Warnings about how the run went, and about what it was given."""
     model = PACKAGED_MODELS.get(measured.order.experiment.model)
     if model is not None:
         yield "weights_dequantised", f"{model.name}: {model.weights}."
-    if measured.host_problem:
-        yield "host_energy_not_measured", f"Host energy was not estimated: {measured.host_problem}."
     if any(one.cache_was_reset is False for one in measured.passes):
         yield "prefix_cache_not_reset", "The engine did not reset its prefix cache before a pass."
     inside = measured.compiled.inside_window

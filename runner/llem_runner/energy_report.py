@@ -161,7 +161,11 @@ class EnergyReport:
 
     def thermal(self, span: Span) -> Thermal:
         """Temperature and throttling over a span."""
-        return thermal(self._slow("temperature_c"), self._slow("throttle_reasons"), span.start_s, span.end_s)
+        temperatures, masks = (
+            {uuid: series.slow.get(column, []) for uuid, (_, series) in self._read.items()}
+            for column in ("temperature_c", "throttle_reasons")
+        )
+        return thermal(temperatures, masks, span.start_s, span.end_s)
 
     def peak_memory_bytes(self, span: Span) -> int | None:
         """Most memory in use on all devices together, as the devices count it (other processes included)."""

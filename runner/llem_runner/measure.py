@@ -26,7 +26,7 @@ from llem_runner.guard import blaming_a_lost_gpu, unloading, while_alive
 from llem_runner.lifeline import StopRequest
 from llem_runner.marks import Marks, Span
 from llem_runner.meter import Meter, beating, open_meter
-from llem_runner.power.host import HostMeter
+from llem_runner.power.host import HostEnergyMeter, open_host_meter
 from llem_runner.workload.prompts import load_prompts
 from llem_runner.workload.warmup import WarmupWatch
 
@@ -49,7 +49,7 @@ def measure(
     with ExitStack() as open_until_the_end:
         enter = open_until_the_end.enter_context
         meter = enter(open_meter(config, allocation, exchange.power, marks.unix_offset_s))
-        host = enter(closing(HostMeter()))
+        host = enter(closing(open_host_meter()))
         enter(beating(meter, events))
         enter(blaming_a_lost_gpu(meter))
         idle: Span | None = None
@@ -87,6 +87,7 @@ def measure(
             window=window,
             passes=passes,
             compiled=compiled,
+            batch_limit=backend.batch_limit(),
             warmup=warmup,
             facts=backend.facts(),
             memory=backend.peak_memory(),
@@ -96,6 +97,8 @@ def measure(
             simulated=meter.simulated,
             meter=meter.choice,
         )
+        # A little longer, so that the drain's own energy is known as well.
+        meter.drain(marks.phases["drain"].end_s)
         return assemble(measured, meter.finish(), exchange, events)
 
 
@@ -140,7 +143,7 @@ def _measure_window(
     prompts: Prompts,
     config: ExperimentConfig,
     meter: Meter,
-    host: HostMeter,
+    host: HostEnergyMeter,
     alive: Callable[[int], None],
 ) -> tuple[Span, list[MeasuredPass]]:
     """Whole passes over all prompts until the window is long enough; the device is synchronised at both marks."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from llem_runner.backends.protocol import BackendFacts
 from llem_runner.contract.result import (
     Check,
     Energy,
-    Latency,
+    HostEnergy,
     Memory,
     RecorderStats,
     Thermal,
@@ -21,16 +21,10 @@ Warnings = Iterator[tuple[str, str]]
 """(code, message) pairs."""
 
 
-def of_the_workload(latency: Latency, memory: Memory, tokens: Tokens, warmup: Warmup, facts: BackendFacts) -> Warnings:
+def of_the_workload(memory: Memory, tokens: Tokens, warmup: Warmup, facts: BackendFacts) -> Warnings:
     """What the engine does not tell."""
     if memory.peak_allocated_bytes is None:
         yield "allocator_unknown", "Peak allocated memory is unknown: the device has no counting allocator."
-    if latency.queue_s is None:
-        yield "queue_time_unknown", "Queue times are unknown: this engine has no queue, or does not tell."
-    if latency.ttft_s is None:
-        yield "first_token_time_unknown", "Times to the first token are unknown: this kind of generation gives none."
-    if latency.itl_s is None:
-        yield "token_times_unknown", "Times between tokens are unknown: this kind of generation gives none."
     if tokens.cached is None:
         yield "cached_tokens_unknown", "Whether input tokens came from a cache is unknown: this engine does not tell."
     if facts.parameters is None or facts.model_bytes is None:
@@ -39,7 +33,34 @@ def of_the_workload(latency: Latency, memory: Memory, tokens: Tokens, warmup: Wa
         yield "warmup_not_watched", "Whether the warm-up converged is unknown: the experiment does not watch for it."
     elif warmup.cv is None:
         yield "warmup_cv_unknown", "The scatter of the warm-up is unknown: it had fewer iterations than its window."
-    yield "flops_not_counted", "Floating-point operations are not counted by this version."
+
+
+_TIMES = {
+    "queue_s": ("queue_time_unknown", "Queue times"),
+    "ttft_s": ("first_token_time_unknown", "Times to the first token"),
+    "itl_s": ("token_times_unknown", "Times between tokens"),
+}
+
+
+def of_the_times(unknown: Mapping[str, str]) -> Warnings:
+    """Times that are not known, by their name in `Latency`, with the reason."""
+    for part, reason in unknown.items():
+        code, words = _TIMES[part]
+        yield code, f"{words} are unknown: {reason}."
+
+
+def of_the_compute(reason: str | None) -> Warnings:
+    """Why floating-point operations were not counted."""
+    if reason is not None:
+        yield "flops_not_counted", f"Floating-point operations were not counted: {reason}."
+
+
+def of_the_host(energy: HostEnergy, problem: str | None) -> Warnings:
+    """Why the host's own energy is not known."""
+    if problem is not None:
+        yield "host_energy_not_measured", f"Host energy was not measured: {problem}."
+    elif energy.source == "rapl" and energy.dram_j is None:
+        yield "memory_energy_unknown", "The energy of the host's memory is unknown: RAPL has no counter of it here."
 
 
 def of_the_boards(thermal: Thermal, memory: Memory, recorder: RecorderStats | None) -> Warnings:

@@ -101,7 +101,7 @@ def wait_for_phase(study: Path, sequence: int, phase: str) -> Path:
 
     def reached() -> Path | None:
         for events in study.glob(f"runs/{sequence:04d}-*/out/events.jsonl"):
-            if f'"name":"{phase}"' in events.read_text():
+            if f'"name":"{phase}"' in events.read_text().replace('": "', '":"'):
                 return events.parent.parent
         return None
 

@@ -15,6 +15,7 @@ from results_factory import result_record
 
 from llem.ended import Ended
 from llem.launch.protocol import Attempt, Place, Poll
+from llem_runner.contract.result import Image
 
 Script = Callable[[Attempt], Ended]
 
@@ -53,16 +54,28 @@ class ScriptedLauncher:
     started: list[tuple[str, int]] = field(default_factory=list)
     """(run id, attempt) in the order of their starts."""
     name: str = "scripted"
+    described: str = "scripted"
+    survives_host: bool = False
+    engine_id: str | None = None
     stopped: int = 0
     gpus: tuple[str, ...] = ()
+    own_pids: frozenset[int] | None = None
     _ends: dict[str, Ended] = field(default_factory=dict)
     _folders: dict[str, Path] = field(default_factory=dict)
 
     def capacity(self) -> list[Place]:
         return [Place("localhost", "a GPU" if self.gpus else None, self.gpus)]
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str]) -> dict[str, str | None]:
-        return dict.fromkeys(backends)
+    def prepare(
+        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+    ) -> dict[str, Image]:
+        return {}
+
+    def keep_runner(self, study_folder: Path, name: str | None) -> None:
+        """Nothing is executed."""
+
+    def check_readable(self, folders: Sequence[str]) -> None:
+        """Everything is."""
 
     def start(self, attempt: Attempt, place: Place) -> str:
         self.started.append((attempt.run_id, attempt.number))
@@ -80,6 +93,24 @@ class ScriptedLauncher:
 
     def collect(self, handle: str) -> None:
         """Nothing to fetch."""
+
+    def record(self, handle: str) -> dict[str, Any]:
+        return {}
+
+    def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
+        return dict.fromkeys(gpu_uuids)
+
+    def pids(self, handle: str) -> frozenset[int] | None:
+        return self.own_pids
+
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        return None
+
+    def clear(self, study_uid: str) -> None:
+        """Nothing is left."""
+
+    def kill(self) -> None:
+        """Nothing runs."""
 
     def stop(self, handle: str, grace_s: float) -> Ended:
         self.stopped += 1

@@ -227,7 +227,17 @@ def test_every_field_of_a_result_is_in_the_reference(title: str, model: type[Any
 
 def test_every_section_of_a_result_names_its_fields() -> None:
     described = {name: cells[1] for cells in rows(RESULTS, "field") for name in in_backticks(cells[0])}
-    for section_name in ("window", "tokens", "requests", "recorder", "throughput", "latency", "compute", "memory"):
+    for section_name in (
+        "window",
+        "tokens",
+        "requests",
+        "recorder",
+        "throughput",
+        "latency",
+        "compute",
+        "memory",
+        "thermal",
+    ):
         model = ExperimentResult.model_fields[section_name].annotation
         inner = getattr(model, "model_fields", None) or model.__args__[0].model_fields  # type: ignore[union-attr]
         assert set(inner) <= set(in_backticks(described[section_name])), section_name

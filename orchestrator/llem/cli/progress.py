@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.execution.observer import Observer, RunEnding
-from llem.printable import on_one_line, printable
+from llem.printable import on_further_lines, on_one_line, on_own_lines, printable
 from llem_runner.contract.events import Event, HeartbeatEvent, PhaseEvent, ProgressEvent, WarningEvent
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ class LineObserver(Observer):
         self._gone = False
 
     def say(self, message: str) -> None:
-        """Print a line. A terminal that is gone must not take the study with it."""
+        """Print a line, clean whoever wrote it. A terminal that is gone must not take the study with it."""
         if self._gone:
             return
         try:
-            self.print(message)
+            self.print(on_own_lines(message))
         except OSError:
             self._gone = True
 
@@ -57,7 +57,8 @@ class LineObserver(Observer):
         click.echo(message, err=True)
 
     def notice(self, message: str) -> None:
-        self.say(message)
+        # Most of them repeat somebody's words: an engine's, a library's, a file's name.
+        self.say(on_further_lines(message))
 
     def study_started(self, folder: str, total: int, done: int) -> None:
         self._total = total
@@ -75,11 +76,13 @@ class LineObserver(Observer):
         if isinstance(event, PhaseEvent) and self._verbose:
             self.say(f"[{run.sequence}/{self._total}]   {event.name}")
         elif isinstance(event, WarningEvent) and self._verbose:
-            words = printable(f"{event.code}: {event.message}", 500)
+            words = on_one_line(printable(f"{event.code}: {event.message}", 500))
             self.say(f"[{run.sequence}/{self._total}]   warning {words}")
 
     def run_ended(self, ending: RunEnding) -> None:
         self.say(f"[{ending.run.sequence}/{self._total}] {outcome(ending)}")
+        for line in ending.last_words:
+            self.say(f"    | {line}")
 
 
 class BarObserver(LineObserver):
@@ -165,7 +168,7 @@ def outcome(ending: RunEnding) -> str:
     """How a run ended, in one line."""
     result = ending.result
     if result is None:
-        return printable(f"{ending.kind}: {ending.message}")
+        return on_further_lines(f"{ending.kind}: {ending.message}")
     energy = result.energy.per_output_token_j
     joules = f", {energy:.3g} J/output token" if energy is not None else ""
     flag = ", simulated" if result.simulated else ""

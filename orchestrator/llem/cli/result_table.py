@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llem.printable import on_further_lines
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -43,7 +45,7 @@ def print_study(result: StudyResult, folder: Path) -> None:
     for note in summary.notes:
         click.echo(note)
     for failure in result.failures:
-        click.echo(f"failed  {failure.run_id}  {failure.kind}: {failure.message}")
+        click.echo(f"failed  {failure.run_id}  {on_further_lines(f'{failure.kind}: {failure.message}')}")
     runs = result.runs
     click.echo(
         f"{runs.completed} of {runs.total} runs completed, {runs.failed} failed, {runs.interrupted} interrupted. "

@@ -76,6 +76,7 @@ def _run(study: Path | None, resume: Path | None, options: dict[str, Any]) -> in
         "interrupted": "Interrupted",
         "consecutive_failures": "Stopped: too many runs failed in a row",
         "wall_clock": "Stopped: the time limit is reached",
+        "no_healthy_gpu": "Stopped: no healthy GPU is left",
     }
     if end.reason in why:
         command = shlex.join([_program(), "run", "--resume", str(end.folder)])

@@ -6,14 +6,17 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from llem.errors import NotReadyError
 from llem.execution.check import Checked
 from llem.execution.facts import StudyFacts, facts_of
 from llem.execution.folder import StudyFolder
+from llem.execution.git_commit import git_commit
 from llem.execution.journal import Journal, read_journal
 from llem.execution.plan_file import PlannedRun, plan_hash, planned_runs, read_plan
 from llem.execution.preflight import Inputs
+from llem.execution.where import BackendWhere
 from llem.results.read import is_completed
 from llem.study import Study
 from llem.version import __version__
@@ -32,6 +35,10 @@ class Begun:
     in_hand: frozenset[str] = frozenset()
     """Runs that the journal saw start and not end, or complete: what they left whole in `out/` counts."""
     resumed: bool = False
+    engine: str | None = None
+    """The engine of whoever ran it last."""
+    runner: str | None = None
+    """The copy of the runner that it used last."""
 
     @property
     def todo(self) -> list[PlannedRun]:
@@ -39,7 +46,24 @@ class Begun:
         return [run for run in self.runs if run.run_id not in self.done]
 
 
-def begin(folder: StudyFolder, study: Study, checked: Checked, inputs: Inputs, started_unix_s: float) -> Begun:
+@dataclass(frozen=True)
+class Machine:
+    """What a study found where it began: see StudyFacts."""
+
+    where: Mapping[str, BackendWhere]
+    gpu_models: tuple[str, ...] | None
+    engine: str | None
+    runner: str | None
+
+
+def begin(
+    folder: StudyFolder,
+    study: Study,
+    checked: Checked,
+    inputs: Inputs,
+    machine: Machine,
+    started_unix_s: float,
+) -> Begun:
     """Write what the study goes on from: its file, its plan, and the first line of its journal."""
     plan = checked.plan
     runs = list(planned_runs(plan))
@@ -64,6 +88,14 @@ def begin(folder: StudyFolder, study: Study, checked: Checked, inputs: Inputs, s
         max_consecutive_failures=settings.max_consecutive_failures,
         wall_clock_limit_hours=settings.wall_clock_limit_hours,
         save_timeline=checked.output.save_timeline,
+        where=dict(machine.where),
+        docker=study.docker,
+        gpus=settings.gpus,
+        gate=settings.gate,
+        git=git_commit(study.base_folder.absolute()),
+        gpu_models=machine.gpu_models,
+        engine=machine.engine,
+        runner=machine.runner,
         prompts=inputs.prompt_hashes(),
         calibration=dict(checked.calibration),
         skipped=tuple(skipped.to_json() for skipped in plan.skipped),
@@ -90,4 +122,11 @@ def reopen(folder: StudyFolder) -> Begun:
         attempts=Counter(line["run_id"] for line in journal if line["event"] == "run_started"),
         in_hand=frozenset(run_id for run_id, event in last.items() if event in ("run_started", "run_completed")),
         resumed=True,
+        engine=_last(journal, "engine"),
+        runner=_last(journal, "runner"),
     )
+
+
+def _last(journal: list[dict[str, Any]], name: str) -> str | None:
+    """What the last llem that ran the study wrote."""
+    return next((str(line[name]) for line in reversed(journal) if line.get(name)), None)

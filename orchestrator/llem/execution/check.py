@@ -9,14 +9,7 @@ from llem.errors import NotReadyError
 from llem.execution.preflight import Inputs, check_inputs
 from llem.printable import on_one_line
 from llem.study import Plan, Study, make_plan, unavailable
-from llem.study.settings import (
-    UserSettings,
-    effective_output,
-    effective_places,
-    load_settings,
-    need_docker,
-    settings_path,
-)
+from llem.study.settings import BackendPlace, effective_output, effective_places, load_settings, settings_path
 from llem.study.study_keys import OutputSettings
 from llem_runner.contract import Calibration
 
@@ -30,6 +23,7 @@ class Checked:
     plan: Plan
     inputs: Inputs
     output: OutputSettings
+    places: Mapping[str, BackendPlace]
     calibration: Mapping[str, Calibration]
 
 
@@ -42,24 +36,17 @@ def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[
     for message in (*plan.notes, *plan.warnings):
         notice(on_one_line(message))
     settings = load_settings(settings_path(environment))
-    _refuse_what_is_not_built(study, plan, settings, environment)
+    places = effective_places(study, settings, environment)
+    _refuse_what_is_not_built(study, plan, places)
     inputs = check_inputs(plan.experiments.values(), study.base_folder)
     calibration = {
         uuid: Calibration(factor=known.factor, uncertainty_percent=known.uncertainty_percent, source=known.source)
         for uuid, known in settings.calibration.items()
     }
-    return Checked(plan, inputs, effective_output(study, settings), calibration)
+    return Checked(plan, inputs, effective_output(study, settings), places, calibration)
 
 
-def _refuse_what_is_not_built(study: Study, plan: Plan, settings: UserSettings, environment: Mapping[str, str]) -> None:
-    places = effective_places(study, settings, environment)
+def _refuse_what_is_not_built(study: Study, plan: Plan, places: Mapping[str, BackendPlace]) -> None:
     messages = [on_one_line(item.message) for item in unavailable(study, plan, places)]
-    several = need_docker(places)
-    if several and not messages:
-        by_hand = ", ".join(f"{backend}: local" for backend in several)
-        messages = [
-            f"Backends {', '.join(study.backends)} in one study need containers, which are not available yet. "
-            f"If all of them are installed in this Python, say so: runners: {{{by_hand}}}"
-        ]
     if messages:
         raise NotReadyError("\n".join(messages))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llem.execution.plan_file import PlannedRun
-from llem_runner.contract import CONTRACT_VERSION, Calibration, ExchangeFolder, RunOrder
+from llem_runner.contract import CONTRACT_VERSION, Allocation, Calibration, ExchangeFolder, RunOrder
 from llem_runner.contract.exchange import OUT, SyntheticRecipe
 
 Prompts = tuple[str, ...] | SyntheticRecipe
@@ -51,6 +51,14 @@ def read_order(folder: Path) -> RunOrder | None:
         return RunOrder.model_validate_json(ExchangeFolder(folder).experiment.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def read_gpu_uuids(folder: Path) -> tuple[str, ...]:
+    """The GPUs that the last attempt of a run was given; none where nothing tells."""
+    try:
+        return Allocation.model_validate_json(ExchangeFolder(folder).allocation.read_bytes()).gpu_uuids
+    except (OSError, ValueError):
+        return ()
 
 
 def _set_aside(folder: Path) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from llem.errors import NotReadyError
+from llem.execution.git_commit import GitCommit
+from llem.execution.where import BackendWhere
+from llem.study.study_keys import DockerSettings, GateSettings
 from llem_runner.contract import Calibration
 from llem_runner.contract.strict import Record
 
@@ -29,6 +32,21 @@ class StudyFacts(Record):
     max_consecutive_failures: int
     wall_clock_limit_hours: float | None
     save_timeline: bool
+    where: dict[str, BackendWhere] = Field(default_factory=dict)
+    """Launcher and image by backend; empty in studies of before there were any but the local one."""
+    docker: DockerSettings = DockerSettings()
+    gpus: tuple[int | str, ...] | None = None
+    """`execution.gpus`."""
+    gate: GateSettings | None = None
+    """`execution.gate`."""
+    git: GitCommit | None = None
+    """Of the repository that `base_folder` lies in, when the study began; None where it lies in none."""
+    gpu_models: tuple[str, ...] | None = None
+    """The models of the GPUs that were there; None where no run asks for one."""
+    engine: str | None = None
+    """The id of the container engine: another one knows nothing of the runs in hand."""
+    runner: str | None = None
+    """What names the copy of the runner that all runs execute; None where they need none."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
     calibration: dict[str, Calibration] = Field(default_factory=dict)

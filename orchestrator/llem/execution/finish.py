@@ -14,6 +14,7 @@ _STATUS: dict[StopReason, Status] = {
     "interrupted": "interrupted",
     "consecutive_failures": "limit_reached",
     "wall_clock": "limit_reached",
+    "no_healthy_gpu": "stopped",
 }
 
 

@@ -16,6 +16,8 @@ from llem.errors import NotReadyError, UsageError
 from llem.results.open_study import run_folder
 
 MANIFEST_SCHEMA_VERSION = 1
+_LOCK_PATIENCE_S = 3.0
+"""Whoever removes the container of a study that nobody runs holds its lock meanwhile."""
 
 
 class StudyFolder:
@@ -82,11 +84,19 @@ class StudyFolder:
             self._lock_fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise NotReadyError(f"{self.root}: the study cannot be written here ({error.strerror}).") from error
+        end_s = time.monotonic() + _LOCK_PATIENCE_S
+        while not self._locked():
+            if time.monotonic() > end_s:
+                self.unlock()
+                raise NotReadyError(f"{self.root}: another llem is running this study right now.")
+            time.sleep(0.05)
+
+    def _locked(self) -> bool:
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.unlock()
-            raise NotReadyError(f"{self.root}: another llem is running this study right now.") from error
+        except OSError:
+            return False
+        return True
 
     def unlock(self) -> None:
         """Give the folder up. Safe to call twice."""

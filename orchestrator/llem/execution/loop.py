@@ -7,12 +7,16 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from llem.execution.attempt import attempt_run
+from llem.execution.gpu_use import NoHealthyGpu
 from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
 from llem.execution.session import Session
+from llem.execution.thermal_gate import GateGivenUp
+from llem.launch.gpu_lease import LeaseGivenUp
+from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
 
-StopReason = Literal["plan_done", "interrupted", "consecutive_failures", "wall_clock"]
+StopReason = Literal["plan_done", "interrupted", "consecutive_failures", "wall_clock", "no_healthy_gpu"]
 
 
 def run_plan(
@@ -36,11 +40,35 @@ def run_plan(
             reason = _stop_reason(session, endings, now() - started_s)
         if reason is not None:
             return reason
-        ending = attempt_run(session, run, attempts.get(run.run_id, 0) + 1)
-        record_ending(session, ending)
+        try:
+            ending = _run(session, run, attempts.get(run.run_id, 0) + 1)
+        except (LeaseGivenUp, GateGivenUp):
+            return "interrupted"
+        except NoHealthyGpu as error:
+            session.observer.notice(str(error))
+            return "no_healthy_gpu"
         endings.append(ending)
     cut_short = session.interrupts.requested and any(ending.result is None for ending in endings)
     return "interrupted" if cut_short else "plan_done"
+
+
+def _run(session: Session, run: PlannedRun, number: int) -> RunEnding:
+    """One run, recorded, with GPUs that are healthy, ours alone, and empty again before anybody uses them next.
+
+    Raises LeaseGivenUp, GateGivenUp, NoHealthyGpu: then nothing was begun.
+    """
+    try:
+        place = session.gpus.place_for(run.experiment)
+    except LaunchFailed as failure:
+        ending = RunEnding(run, kind=str(failure.kind), message=failure.message)
+        record_ending(session, ending)
+        return ending
+    gate = session.gate.pass_through(place.gpu_uuids)
+    session.gpus.before(run.experiment, place)
+    ending = attempt_run(session, run, number, place, gate)
+    record_ending(session, ending)
+    session.gpus.after(run.experiment, place)
+    return ending
 
 
 def record_ending(session: Session, ending: RunEnding) -> None:

@@ -17,6 +17,8 @@ class RunEnding:
     result: ExperimentResult | None = None
     kind: str | None = None
     message: str | None = None
+    last_words: tuple[str, ...] = ()
+    """The last lines that a failed run printed."""
 
 
 class Observer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,11 @@ class Inputs:
     prompts: Mapping[str, Prompts]
     models: Mapping[str, str]
     adapters: Mapping[str, str]
+
+    @property
+    def folders(self) -> list[str]:
+        """Every folder of a model or an adapter; builtin models that are made at load have none."""
+        return [path for path in (*self.models.values(), *self.adapters.values()) if path.startswith("/")]
 
     def prompt_hashes(self) -> dict[str, str]:
         """SHA-256 of the prompts by key."""
@@ -73,6 +78,23 @@ def refuse_without_gpu(configs: Iterable[ExperimentConfig], gpus: bool) -> None:
         raise NotReadyError(
             "The study asks for device: cuda, and no NVIDIA GPU was found here (does nvidia-smi work?)."
         )
+
+
+def refuse_other_gpus(began: Sequence[str] | None, now: Sequence[str]) -> None:
+    """Raise NotReadyError where a study would go on with other GPU models than it began with, or without, or with any.
+
+    `began` None: nobody noted them, or none was asked for.
+    """
+    if began is None or (set(began) <= set(now) and bool(began) == bool(now)):
+        return
+    raise NotReadyError(
+        f"This study began with {_on(began)}, and now there is {_on(now)}: its runs could not be compared. Bring back "
+        "what it began with (nvidia-smi, CUDA_VISIBLE_DEVICES), or start a new study."
+    )
+
+
+def _on(models: Sequence[str]) -> str:
+    return " and ".join(models) or "no NVIDIA GPU"
 
 
 def with_models(

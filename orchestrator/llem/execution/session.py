@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llem.execution.facts import StudyFacts
 from llem.execution.folder import StudyFolder
+from llem.execution.gpu_use import GpuUse
 from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
 from llem.execution.manifest import Manifest
 from llem.execution.observer import Observer
 from llem.execution.preflight import Inputs
+from llem.execution.thermal_gate import ThermalGate
 from llem.execution.watch import Limits
-from llem.launch.protocol import Launcher
+from llem.execution.where import Launchers
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Session:
     folder: StudyFolder
     facts: StudyFacts
     inputs: Inputs
-    launcher: Launcher
-    images: Mapping[str, str | None]
-    """Image digest by backend; None for a launcher without images."""
+    launchers: Launchers
+    gpus: GpuUse
+    gate: ThermalGate
     journal: Journal
     manifest: Manifest
     observer: Observer

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llem.errors import CliExit, LlemError, NotReadyError
-from llem.execution.attempt import collect_left_behind
-from llem.execution.begun import Begun, begin, reopen
-from llem.execution.check import check_study
+from llem.execution.begun import Begun, Machine, begin, reopen
+from llem.execution.check import Checked, check_study
+from llem.execution.exchange import read_order
 from llem.execution.finish import finish_study
 from llem.execution.folder import StudyFolder
+from llem.execution.gpu_use import GpuUse
 from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
-from llem.execution.loop import StopReason, record_ending, run_plan
+from llem.execution.launch_record import read_launch
+from llem.execution.left import collect_left
+from llem.execution.loop import StopReason, run_plan
 from llem.execution.manifest import Counts, Manifest
 from llem.execution.observer import Observer
 from llem.execution.plan_file import PlannedRun
-from llem.execution.preflight import Inputs, check_inputs, check_prompts_unchanged, refuse_without_gpu, with_models
+from llem.execution.preflight import (
+    Inputs,
+    check_inputs,
+    check_prompts_unchanged,
+    refuse_other_gpus,
+    refuse_without_gpu,
+    with_models,
+)
 from llem.execution.session import Session
-from llem.launch.engine import engine_answers
-from llem.launch.local import LocalLauncher
+from llem.execution.thermal_gate import ThermalGate, idle_seen
+from llem.execution.where import BackendWhere, Choice, Launchers, LaunchOptions, choose_where, only, open_launchers
+from llem.launch.docker import ContainerSettings, remove_working_folders
+from llem.launch.gpu_lease import LeaseGivenUp
 from llem.launch.protocol import Launcher
 from llem.paths import checked as checked_path
 from llem.paths import expanded
 from llem.results.study_result import StudyResult
 from llem.study import Study
+from llem.study.study_keys import DockerSettings, size_in_bytes
 from llem.version import __version__
 from llem_runner.contract import ExperimentConfig
 
@@ -47,6 +61,8 @@ class StudyEnd:
         """The exit code of `llem run`."""
         if self.reason == "interrupted":
             return CliExit.INTERRUPTED
+        if self.reason == "no_healthy_gpu":
+            return CliExit.NOT_READY
         runs = self.result.runs
         return CliExit.OK if runs.completed == runs.total else CliExit.RUN_FAILED
 
@@ -64,16 +80,25 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         plan = checked.plan
         checked_path(study.base_folder.absolute() / study.name)
         parent = expanded(checked.output.folder)
-        with closing(launcher or _local_launcher(observer)) as where:
-            refuse_without_gpu(plan.experiments.values(), gpus=any(place.gpu_uuids for place in where.capacity()))
-            images = where.prepare(study.backends, {})
+        options = _options(study.docker, study.execution.gpus, plan.experiments.values())
+        with closing(_launchers(checked, options, launcher, observer, interrupts)) as launchers:
+            _prepare(launchers, parent, interrupts)
+            observer.notice(launchers.described(options.wants_gpus))
+            refuse_without_gpu(plan.experiments.values(), gpus=launchers.any_gpu())
             # The models last: a machine that is not ready should not learn of it after a download.
             inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
+            launchers.check_readable(inputs.folders)
             started = time.time()
             folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
-                begun = begin(folder, study, checked, inputs, started)
-                return _execute(begun, inputs, where, images, observer, interrupts)
+                machine = Machine(
+                    where=launchers.where,
+                    gpu_models=launchers.gpu_models() if options.wants_gpus else None,
+                    engine=launchers.engine,
+                    runner=launchers.keep_runner(folder.root, None),
+                )
+                begun = begin(folder, study, checked, inputs, machine, started)
+                return _execute(begun, inputs, launchers, observer, interrupts)
 
 
 def resume_study(root: Path, observer: Observer, launcher: Launcher | None = None) -> StudyEnd:
@@ -81,36 +106,41 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
     folder = StudyFolder.existing(root)
     with folder.owned(), Interrupts() as interrupts:
         begun = reopen(folder)
+        facts = begun.facts
         configs = {run.experiment_id: run.experiment for run in begun.todo}
-        base_folder = Path(begun.facts.base_folder)
+        base_folder = Path(facts.base_folder)
         inputs = check_inputs(configs.values(), base_folder)
-        check_prompts_unchanged(inputs, begun.facts.prompts)
-        with closing(launcher or _local_launcher(observer)) as where:
-            images = where.prepare(list(dict.fromkeys(config.backend for config in configs.values())), {})
-            inputs = _with_models(inputs, configs, base_folder, observer, interrupts)
-            return _execute(begun, inputs, where, images, observer, interrupts)
+        check_prompts_unchanged(inputs, facts.prompts)
+        backends = dict.fromkeys(config.backend for config in configs.values())
+        where: dict[str, BackendWhere] = {
+            backend: facts.where.get(backend, BackendWhere(launcher="local")) for backend in backends
+        }
+        options = _options(facts.docker, facts.gpus, configs.values())
+        opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
+        with closing(opened) as launchers:
+            _refuse_another_engine(begun, launchers)
+            runner = launchers.keep_runner(folder.root, begun.runner) if begun.todo else None
+            return _execute(replace(begun, runner=runner), inputs, launchers, observer, interrupts)
 
 
 def _execute(
-    begun: Begun,
-    inputs: Inputs,
-    launcher: Launcher,
-    images: Mapping[str, str | None],
-    observer: Observer,
-    interrupts: Interrupts,
+    begun: Begun, inputs: Inputs, launchers: Launchers, observer: Observer, interrupts: Interrupts
 ) -> StudyEnd:
-    interrupts.on_urgent = launcher.close
+    interrupts.on_urgent = launchers.kill
     folder, facts = begun.folder, begun.facts
-    with Journal(folder.journal) as journal:
+    with Journal(folder.journal) as journal, closing(GpuUse(facts, launchers, interrupts, observer)) as gpus:
         counts = Counts(total=len(begun.runs), completed=len(begun.done))
         manifest = Manifest(folder.manifest, facts, counts)
-        session = Session(folder, facts, inputs, launcher, images, journal, manifest, observer, interrupts)
+        gate = ThermalGate(facts.gate, interrupts.wait, observer.notice, idle_c=_idle_temperatures(begun))
+        session = Session(folder, facts, inputs, launchers, gpus, gate, journal, manifest, observer, interrupts)
         observer.study_started(str(folder.root), counts.total, counts.completed)
         try:
             manifest.update(status="running")
-            todo = _collect(session, begun) if begun.resumed else begun.todo
-            reason = run_plan(session, todo, begun.attempts)
+            reason = _resumed_runs(session, begun) if begun.resumed else run_plan(session, begun.todo, begun.attempts)
             observer.study_ended()
+            launchers.clear(facts.study_uid)
+            if reason == "plan_done":
+                remove_working_folders(folder.root)
             return StudyEnd(finish_study(session, reason), folder.root, reason)
         except BaseException:
             observer.study_ended()
@@ -118,17 +148,59 @@ def _execute(
             raise
 
 
-def _collect(session: Session, begun: Begun) -> list[PlannedRun]:
-    """Take what a killed host left whole in `out/`; what is left to run."""
-    session.journal.append("study_resumed", version=__version__)
-    left = []
+def _idle_temperatures(begun: Begun) -> dict[str, float]:
+    """What the gate of a study that goes on saw before: its GPUs may be warm now."""
+    if begun.facts.gate is None or not begun.resumed:
+        return {}
+    return idle_seen(read_launch(begun.folder.run(run.sequence, run.run_id)).facts.get("gate") for run in begun.runs)
+
+
+def _resumed_runs(session: Session, begun: Begun) -> StopReason:
+    """What a killed host left first: it needs nothing. Then what all others need, and these, in order."""
+    launchers, engine = session.launchers, session.launchers.engine
+    session.journal.append("study_resumed", version=__version__, engine=engine, runner=begun.runner)
+    try:
+        left = collect_left(session, begun)
+        # What is adopted is collected by now: any other container of this study is in the way.
+        launchers.clear(session.facts.study_uid)
+        todo = [run for run in begun.todo if run.run_id not in left.completed]
+        if todo and not session.interrupts.requested:
+            session = _ready_to_go_on(session, todo)
+            left.drain(session)
+        return run_plan(session, todo, begun.attempts)
+    except (LeaseGivenUp, InterruptedEarly):
+        return "interrupted"
+
+
+def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun]) -> Session:
+    """The session with all that the runs still to do need."""
+    launchers, facts, observer = session.launchers, session.facts, session.observer
+    configs = {run.experiment_id: run.experiment for run in todo}
+    wants_gpus = any(config.device != "cpu" for config in configs.values())
+    backends = {config.backend for config in configs.values()}
+    with _not_interrupted(session.interrupts):
+        launchers.prepare(session.folder.root, facts.study_uid, backends)
+    observer.notice(launchers.described(wants_gpus))
+    refuse_without_gpu(configs.values(), gpus=launchers.any_gpu())
+    if wants_gpus:
+        refuse_other_gpus(facts.gpu_models, launchers.gpu_models())
+    inputs = _with_models(session.inputs, configs, Path(facts.base_folder), observer, session.interrupts)
+    launchers.check_readable(inputs.folders)
+    return replace(session, inputs=inputs)
+
+
+def _refuse_another_engine(begun: Begun, launchers: Launchers) -> None:
+    """Raise NotReadyError where a run may still go on in an engine that is not the one that answers now."""
+    if None in (begun.engine, launchers.engine) or begun.engine == launchers.engine:
+        return
     for run in begun.todo:
-        ending = collect_left_behind(session, run) if run.run_id in begun.in_hand else None
-        if ending is None:
-            left.append(run)
-        else:
-            record_ending(session, ending)
-    return left
+        folder = begun.folder.run(run.sequence, run.run_id)
+        if run.run_id in begun.in_hand and read_order(folder) is not None:
+            raise NotReadyError(
+                f"{run.run_id} was left in a container of another engine than the one that answers now, and may still "
+                "go on there: it would run twice. Resume where that engine is (DOCKER_HOST). If it is gone for good: "
+                f"rm -r {shlex.quote(str(folder))}, then resume."
+            )
 
 
 def _with_models(
@@ -139,23 +211,49 @@ def _with_models(
     interrupts: Interrupts,
 ) -> Inputs:
     """`with_models`; a Ctrl-C, which a download takes for a failure of its own, is told as what it is."""
+    with _not_interrupted(interrupts):
+        return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
+
+
+def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts) -> None:
+    """`Launchers.prepare`; a Ctrl-C meanwhile is told as what it is."""
+    with _not_interrupted(interrupts):
+        launchers.prepare(parent)
+
+
+@contextmanager
+def _not_interrupted(interrupts: Interrupts) -> Iterator[None]:
+    """Raise InterruptedEarly where somebody asked us to end within the `with`, whatever else went wrong then."""
     stopped = InterruptedEarly("Interrupted before the first run: nothing was started.")
     try:
-        inputs = with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
+        yield
     except NotReadyError as error:
         if interrupts.requested:
             raise stopped from error
         raise
     if interrupts.requested:
         raise stopped
-    return inputs
 
 
-def _local_launcher(observer: Observer) -> LocalLauncher:
-    """The launcher of the study, with the line that says where its runs happen."""
-    launcher = LocalLauncher()
-    gpus = [f"{len(place.gpu_uuids)} × {place.gpu_model}" for place in launcher.capacity() if place.gpu_model]
-    on = f"on {', '.join(gpus)}" if gpus else "on the CPU: no NVIDIA GPU was found"
-    why = "Runs in containers are not available yet" if engine_answers() else "No container engine answers"
-    observer.notice(f"{why}: runs are local (subprocesses of this Python), {on}.")
-    return launcher
+def _launchers(
+    checked: Checked, options: LaunchOptions, given: Launcher | None, observer: Observer, interrupts: Interrupts
+) -> Launchers:
+    if given is not None:
+        return only(given, checked.places)
+    return _open(choose_where(checked.places), options, observer, interrupts)
+
+
+def _open(choice: Choice, options: LaunchOptions, observer: Observer, interrupts: Interrupts) -> Launchers:
+    return open_launchers(choice, options, interrupts.wait, observer.notice)
+
+
+def _options(
+    docker: DockerSettings, gpus: tuple[int | str, ...] | None, configs: Iterable[ExperimentConfig]
+) -> LaunchOptions:
+    containers = ContainerSettings(
+        gpu_driver=docker.gpu_driver,
+        memory_bytes=size_in_bytes(docker.memory_limit) if docker.memory_limit else None,
+        shm_bytes=size_in_bytes(docker.shm_size),
+        network=docker.network,
+    )
+    return LaunchOptions(containers, gpus, wants_gpus=any(config.device != "cpu" for config in configs))

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from llem.errors import NotReadyError
 from llem_runner.contract import ExperimentConfig
+from llem_runner.power.boards import is_simulated
 from llem_runner.power.visible import PhysicalBoard, visible_uuids
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One board."""
+    """One board. `index` is NVML's, as `nvidia-smi` shows it: for people, and for the study files that they write."""
 
     uuid: str
     name: str
     pci_bus_id: str
+    index: int
+    simulated: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.name} ({self.uuid})"
 
 
 def list_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
@@ -27,44 +37,80 @@ def list_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
     Empty where no driver is installed. Raises NotReadyError where a driver is there and does not answer: a study that
     silently ran on the CPU instead would be worth nothing.
     """
-    gpus = {gpu.uuid: gpu for gpu in _all_gpus()}
-    boards = [PhysicalBoard(gpu.uuid, gpu.pci_bus_id) for gpu in gpus.values()]
+    return visible(installed_gpus(environment), environment)
+
+
+def installed_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
+    """All boards, in NVML's order, whatever CUDA_VISIBLE_DEVICES says; empty, and raises, as `list_gpus` does."""
+    import pynvml
+
+    try:
+        with _opened(pynvml):
+            return [_describe(pynvml, index, environment) for index in range(pynvml.nvmlDeviceGetCount())]
+    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
+        return []
+    except pynvml.NVMLError as error:
+        raise NotReadyError(
+            f"An NVIDIA driver is installed but its GPUs cannot be listed: {error}. "
+            "`nvidia-smi` should show the same error; after a driver update the machine needs a reboot."
+        ) from error
+
+
+def visible(gpus: Sequence[Gpu], environment: Mapping[str, str]) -> list[Gpu]:
+    """What an inherited CUDA_VISIBLE_DEVICES leaves of all boards `gpus`, in the order it says; else in PCI order.
+
+    Raises NotReadyError where it names a part of a board (MIG).
+    """
+    by_uuid = {gpu.uuid: gpu for gpu in gpus}
+    boards = [PhysicalBoard(gpu.uuid, gpu.pci_bus_id) for gpu in gpus]
     chosen = visible_uuids(environment.get("CUDA_VISIBLE_DEVICES"), boards)
-    parts = [uuid for uuid in chosen if uuid not in gpus]
+    parts = [uuid for uuid in chosen if uuid not in by_uuid]
     if parts:
         raise NotReadyError(
             f"CUDA_VISIBLE_DEVICES names {parts[0]}, a part of a GPU (MIG). A reading of energy is the whole board's: "
             "what a part of it used cannot be measured. Switch MIG off, or give llem a whole GPU."
         )
-    return [gpus[uuid] for uuid in chosen]
+    return [by_uuid[uuid] for uuid in chosen]
 
 
-def _all_gpus() -> list[Gpu]:
-    import pynvml
+def driver_installed(root: Path = Path("/")) -> bool:
+    """Whether this machine has an NVIDIA driver, working or not; `root` is where its files are looked for.
 
-    try:
-        pynvml.nvmlInit()
-    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
-        return []
-    except pynvml.NVMLError as error:
-        raise NotReadyError(
-            f"An NVIDIA driver is installed but NVML does not answer: {error}. "
-            "`nvidia-smi` should show the same error; after a driver update the machine needs a reboot."
-        ) from error
-    try:
-        return [_describe(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError as error:
-        raise NotReadyError(f"The GPUs of this machine cannot be listed: {error}. Does `nvidia-smi` work?") from error
-    finally:
-        pynvml.nvmlShutdown()
+    Its kernel module, or WSL's door to the driver of Windows, or an NVML that knows of one.
+    """
+    module = root / "proc/driver/nvidia/version"
+    windows = (root / "dev/dxg", root / "usr/lib/wsl/lib/libnvidia-ml.so.1")
+    return module.exists() or all(path.exists() for path in windows) or _nvml_knows_a_driver()
 
 
-def _describe(pynvml: Any, index: int) -> Gpu:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    return Gpu(
-        uuid=pynvml.nvmlDeviceGetUUID(handle),
-        name=pynvml.nvmlDeviceGetName(handle),
-        pci_bus_id=pynvml.nvmlDeviceGetPciInfo(handle).busId,
+def memory_used(uuids: Sequence[str]) -> dict[str, int | None]:
+    """Memory in use on each GPU, in bytes; None where it cannot be read: the board, NVML or this reading is not there.
+
+    What the driver reserves for itself counts, as in the readings of the runner.
+    """
+    return _ask(uuids, lambda pynvml, handle: int(pynvml.nvmlDeviceGetMemoryInfo(handle).used))
+
+
+def compute_processes(uuids: Sequence[str]) -> dict[str, int | None]:
+    """How many processes compute on each GPU; None where NVML does not tell."""
+    return _ask(uuids, lambda pynvml, handle: len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)))
+
+
+def compute_pids(uuids: Sequence[str]) -> dict[str, frozenset[int] | None]:
+    """The processes that compute on each GPU, by the machine's ids; None where NVML does not tell."""
+    return _ask(
+        uuids,
+        lambda pynvml, handle: frozenset(
+            int(process.pid) for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        ),
+    )
+
+
+def temperatures(uuids: Sequence[str]) -> dict[str, float | None]:
+    """The temperature of each GPU, in °C; None where NVML does not tell."""
+    return _ask(
+        uuids,
+        lambda pynvml, handle: float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
     )
 
 
@@ -78,3 +124,50 @@ def gpus_needed(config: ExperimentConfig, available: Sequence[str]) -> int:
     if config.pytorch is not None and config.pytorch.device_map is not None:
         return len(available)
     return 1
+
+
+@contextmanager
+def _opened(pynvml: Any) -> Iterator[None]:
+    pynvml.nvmlInit()
+    try:
+        yield
+    finally:
+        # A library whose boards are gone may refuse even this; there is nothing left to let go of then.
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def _describe(pynvml: Any, index: int, environment: Mapping[str, str]) -> Gpu:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    name = pynvml.nvmlDeviceGetName(handle)
+    return Gpu(
+        uuid=pynvml.nvmlDeviceGetUUID(handle),
+        name=name,
+        pci_bus_id=pynvml.nvmlDeviceGetPciInfo(handle).busId,
+        index=index,
+        simulated=is_simulated(name, environment),
+    )
+
+
+def _nvml_knows_a_driver() -> bool:
+    import pynvml
+
+    try:
+        with _opened(pynvml):
+            return True
+    except (pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded):
+        return False
+    except pynvml.NVMLError:
+        # Whatever is wrong with it, it is there.
+        return True
+
+
+def _ask(uuids: Sequence[str], question: Callable[[Any, Any], Answer]) -> dict[str, Answer | None]:
+    import pynvml
+
+    answers: dict[str, Answer | None] = dict.fromkeys(uuids)
+    with suppress(pynvml.NVMLError), _opened(pynvml):
+        for uuid in uuids:
+            with suppress(pynvml.NVMLError):
+                answers[uuid] = question(pynvml, pynvml.nvmlDeviceGetHandleByUUID(uuid))
+    return answers

@@ -13,20 +13,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 import llem_runner
 from llem.ended import Ended
 from llem.errors import NotReadyError
-from llem.launch.gpus import Gpu, list_gpus
+from llem.launch.docker.leftovers import user_by_engine
+from llem.launch.engine import engine_answers
+from llem.launch.gpu_choice import choose_gpus
+from llem.launch.gpus import Gpu, installed_gpus, list_gpus, memory_used
+from llem.launch.log_file import LOG_FILE, clean_log
 from llem.launch.protocol import Attempt, Place, Poll
 from llem.untrusted import read_piece
 from llem_runner.contract import Allocation, ExchangeFolder
 from llem_runner.contract.exchange import EVENTS_FILE, LIFELINE_VARIABLE, OUT
+from llem_runner.contract.result import Image
 
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 8 << 20
 _KILL_WAIT_S = 10.0
 
 # What each backend cannot do without, and how to get it.
@@ -39,9 +46,18 @@ class LocalLauncher:
     """Runs happen in subprocesses of this Python."""
 
     name = "local"
+    survives_host = False
+    described = "local (subprocesses of this Python)"
+    engine_id = None
 
-    def __init__(self, gpus: Sequence[Gpu] | None = None) -> None:
-        self._gpus = list(gpus) if gpus is not None else list_gpus()
+    def __init__(self, gpus: Sequence[Gpu] | None = None, wanted: Sequence[int | str] | None = None) -> None:
+        """`gpus` are those of this machine (None: look), `wanted` names those that may be used (None: all).
+
+        Raises NotReadyError where one of them is not there.
+        """
+        seen = list(gpus) if gpus is not None else list_gpus()
+        hidden = [gpu for gpu in installed_gpus() if gpu not in seen] if wanted is not None else []
+        self._gpus = choose_gpus(seen, wanted, hidden)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._folders: dict[str, Path] = {}
         self._orphans: dict[str, psutil.Process] = {}
@@ -54,7 +70,13 @@ class LocalLauncher:
             Place("localhost", model, tuple(gpu.uuid for gpu in self._gpus if gpu.name == model)) for model in models
         ] or [Place("localhost")]
 
-    def prepare(self, backends: Sequence[str], images: Mapping[str, str]) -> dict[str, str | None]:  # noqa: ARG002
+    def prepare(
+        self,
+        backends: Sequence[str],
+        images: Mapping[str, str],  # noqa: ARG002
+        parent: Path,  # noqa: ARG002
+        resumed: str | None = None,  # noqa: ARG002
+    ) -> dict[str, Image]:
         """Check that each backend's packages are installed in this Python (without importing them)."""
         for backend in backends:
             missing = [name for name in _PACKAGES[backend] if importlib.util.find_spec(name) is None]
@@ -63,7 +85,15 @@ class LocalLauncher:
                     f"Backend {backend} cannot run here: {' and '.join(missing)} not installed in {sys.prefix}. "
                     f"Install it with: pip install 'llem[{backend}]'"
                 )
-        return dict.fromkeys(backends)
+        return {}
+
+    def keep_runner(self, study_folder: Path, name: str | None) -> None:
+        """A subprocess runs ours."""
+        del study_folder, name
+
+    def check_readable(self, folders: Sequence[str]) -> None:
+        """A subprocess reads what we read."""
+        del folders
 
     def start(self, attempt: Attempt, place: Place) -> str:
         """Write the allocation and start the runner in a session (and so a process group) of its own."""
@@ -75,7 +105,7 @@ class LocalLauncher:
             adapter_path=attempt.adapter_path,
         )
         exchange.allocation.write_text(allocation.model_dump_json(indent=2) + "\n")
-        with (attempt.folder / "container.log").open("wb") as log:
+        with (attempt.folder / LOG_FILE).open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "llem_runner", str(attempt.folder)],
                 stdin=subprocess.PIPE,
@@ -107,8 +137,31 @@ class LocalLauncher:
         return Poll(events, ended if len(events) < _PIECE_BYTES else None)
 
     def collect(self, handle: str) -> None:
-        """The folder is shared: it is complete once the runner has ended."""
+        """The folder is shared: it is complete once the runner has ended. Its log is made harmless."""
+        with suppress(FileNotFoundError):
+            clean_log(self._folders[handle] / LOG_FILE)
+
+    def record(self, handle: str) -> dict[str, Any]:
+        """Nothing that is not known without us."""
         del handle
+        return {}
+
+    def memory_used(self, gpu_uuids: Sequence[str]) -> Mapping[str, int | None]:
+        """By NVML."""
+        return memory_used(gpu_uuids)
+
+    def pids(self, handle: str) -> frozenset[int]:
+        """The runner, whatever it started, and what else is of its session."""
+        leader = self._leader_pid(handle)
+        return frozenset({leader, *_children(leader), *(pid for pid in psutil.pids() if _session(pid) == leader)})
+
+    def other_user(self, gpu_uuid: str, study_uid: str) -> str | None:
+        """A container of a study that was not local, where an engine answers that knows."""
+        return user_by_engine(gpu_uuid, study_uid) if engine_answers() else None
+
+    def clear(self, study_uid: str) -> None:
+        """A runner ends with its host: there is nothing that it could leave."""
+        del study_uid
 
     def stop(self, handle: str, grace_s: float) -> Ended:
         """SIGTERM to the runner, then, after `grace_s`, SIGKILL to its whole group."""
@@ -120,6 +173,10 @@ class LocalLauncher:
             _signal_group(leader, signal.SIGKILL)
             _wait_for(lambda: self._ended(handle) is not None, _KILL_WAIT_S)
         return self._ended(handle) or Ended(None)
+
+    def kill(self) -> None:
+        """Kill what runs."""
+        self.close()
 
     def close(self) -> None:
         """Kill what still runs."""
@@ -173,6 +230,20 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

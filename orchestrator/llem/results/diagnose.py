@@ -15,6 +15,8 @@ from llem_runner.contract import EXIT_CODE_OF, ErrorReport, FailureKind
 
 _ENDED_ON_REQUEST = frozenset({8, 128 + signal.SIGINT, 128 + signal.SIGKILL, 128 + signal.SIGTERM})
 _ENDED_FROM_OUTSIDE = frozenset({8, 128 + signal.SIGKILL})
+_END_UNKNOWN = 255
+"""What an engine says of a container that ended while it was away itself."""
 _NEVER_BEGAN = frozenset({126, 127})
 _KIND_OF_CODE = {int(code): kind for kind, code in EXIT_CODE_OF.items() if 2 <= code <= 7}
 
@@ -37,7 +39,8 @@ _WORDS: dict[FailureKind, str] = {
     FailureKind.KILLED: "ended from outside; llem did not ask for it",
     FailureKind.IMAGE_UNUSABLE: "the runner cannot be executed: the image, or the Python in it, is unusable",
     FailureKind.RUNNER_CRASH: "the runner crashed",
-    FailureKind.DISK: "a file could not be written",
+    FailureKind.DISK: "a file could not be written: the disk is full",
+    FailureKind.ENGINE_UNREACHABLE: "the container engine went away while the run was going on",
 }
 
 _ADVICE: dict[FailureKind, str] = {
@@ -56,6 +59,7 @@ _ADVICE: dict[FailureKind, str] = {
     FailureKind.IMAGE_UNUSABLE: "Check the image, or the Python that runs the runner.",
     FailureKind.RUNNER_CRASH: "See container.log in the run's folder.",
     FailureKind.DISK: "Make room, or mend the permissions, then resume the study.",
+    FailureKind.ENGINE_UNREACHABLE: "Start it again, then resume the study.",
 }
 
 
@@ -74,16 +78,19 @@ def diagnose(
     rejected: str | None = None,
     *,
     asked_words: str | None = None,
+    no_room: bool = False,
 ) -> Failure:
     """The failure of a run that left no usable result.
 
     `asked` is our own reason where it was we who ended it, with `asked_words` for people; `error` is its error.json;
-    `rejected` says why its result is not used. A subprocess's exit code −N counts as 128 + N.
+    `rejected` says why its result is not used; `no_room` that the file system of its folder is full. A subprocess's
+    exit code −N counts as 128 + N.
     """
     code = None if ended.exit_code is None else ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
     kind = _kind(code, ended, asked)
-    # There is no exit code for a full disk, which anybody may meet: the runner says so in words, and ends with 1.
-    if code == 1 and error is not None and error.kind is FailureKind.DISK:
+    # There is no exit code for a full disk, which anybody may meet: the runner says so in words, and ends with 1. Where
+    # there was no room for its words either, the disk speaks for itself.
+    if code == 1 and (no_room if error is None else error.kind is FailureKind.DISK):
         kind = FailureKind.DISK
     if asked is not None and kind is asked:
         # The runner can only say that it was stopped; we know why.
@@ -99,6 +106,8 @@ def _kind(code: int | None, ended: Ended, asked: FailureKind | None) -> FailureK
         return FailureKind.RESULT_INVALID
     if asked is not None and (code is None or code in _ENDED_ON_REQUEST):
         return asked
+    if ended.engine_gone and (code is None or code == _END_UNKNOWN or code in _ENDED_ON_REQUEST):
+        return FailureKind.ENGINE_UNREACHABLE
     if ended.oom_killed and asked is None:
         return FailureKind.CONTAINER_OOM
     if code is None or ended.removed or code in _ENDED_FROM_OUTSIDE:

@@ -2,8 +2,9 @@
 
 Two checks compare runs: a run's idle power with the median of the others on the same GPUs, over the whole study; and
 the power limits of an experiment's runs. A check that has nothing to compare with is left out; one that could not be
-made because something was not measured is there with `passed` None, and what is unknown is not passed. Relative
-values are in percent, as in the runner's checks.
+made because something was not measured is there with `passed` None, and what is unknown is not passed. A run that
+failed has no level at all: where one did, not every run is B. Relative values are in percent, as in the runner's
+checks.
 """
 
 from __future__ import annotations
@@ -42,23 +43,28 @@ def boards(run: ExperimentResult) -> frozenset[str]:
     return frozenset(device.uuid for device in run.energy.devices)
 
 
-def experiment_quality(runs: Sequence[ExperimentResult], energy_per_token: Statistic, study_idle: IdlePower) -> Quality:
+def experiment_quality(
+    runs: Sequence[ExperimentResult], energy_per_token: Statistic, study_idle: IdlePower, failed: int = 0
+) -> Quality:
     """The quality of the experiment measured by `runs` (at least one), in a study whose idle power is `study_idle`.
 
-    `energy_per_token` is its J/output token over the cycles.
+    `energy_per_token` is its J/output token over the cycles; `failed` of its cycles gave no result.
     """
     worst = max((run.quality.level for run in runs), key=LEVELS.index)
-    checks = tuple(_checks(runs, energy_per_token, study_idle))
+    checks = tuple(_checks(runs, energy_per_token, study_idle, failed))
     if LEVELS.index(worst) <= LEVELS.index("B"):
         worst = "A" if all(check.passed for check in checks) else "B"
     return Quality(level=worst, checks=checks)
 
 
-def _checks(runs: Sequence[ExperimentResult], energy_per_token: Statistic, study_idle: IdlePower) -> Iterator[Check]:
+def _checks(
+    runs: Sequence[ExperimentResult], energy_per_token: Statistic, study_idle: IdlePower, failed: int
+) -> Iterator[Check]:
     yield from _idle_drift(runs, study_idle)
     if len(runs) > 1:
         yield _power_limit(runs)
     yield Check(name="cycles", passed=len(runs) >= CYCLES_NEEDED, value=len(runs), limit=CYCLES_NEEDED)
+    yield Check(name="failed_cycles", passed=failed == 0, value=failed, limit=0)
     yield _confidence(energy_per_token)
     shortest_s = min(run.window.duration_s for run in runs)
     yield Check(name="window_length", passed=shortest_s >= WINDOW_NEEDED_S, value=shortest_s, limit=WINDOW_NEEDED_S)
@@ -77,9 +83,14 @@ def _idle_drift(runs: Sequence[ExperimentResult], study_idle: IdlePower) -> Iter
         usual_w = _median_of_others(study_idle.get(boards(run), ()), own_w) if own_w else None
         if own_w and usual_w:
             drifts.append(100 * abs(own_w - usual_w) / usual_w)
-    if drifts:
-        largest = max(drifts)
-        yield Check(name="idle_drift", passed=largest <= IDLE_DRIFT_PERCENT, value=largest, limit=IDLE_DRIFT_PERCENT)
+    largest = max(drifts, default=None)
+    small = None if largest is None else largest <= IDLE_DRIFT_PERCENT
+    if not all(run.energy.idle_power_w for run in runs):
+        # Of a run whose idle power was not measured nobody knows whether it drifted.
+        small = False if small is False else None
+        yield Check(name="idle_drift", passed=small, value=largest, limit=IDLE_DRIFT_PERCENT)
+    elif largest is not None:
+        yield Check(name="idle_drift", passed=small, value=largest, limit=IDLE_DRIFT_PERCENT)
 
 
 def _median_of_others(power_w: Sequence[float], own_w: float) -> float | None:

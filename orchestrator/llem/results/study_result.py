@@ -11,6 +11,7 @@ from pydantic import Field
 
 from llem.atomic import write_atomically
 from llem.errors import NotReadyError
+from llem.printable import json_for_terminal
 from llem.results.flatten import columns, flatten_as, sizes
 from llem.results.levels import experiment_quality, idle_power
 from llem.results.statistics import Statistic, statistic
@@ -48,8 +49,12 @@ class ExperimentSummary(Record):
     swept: dict[str, Any] = Field(default_factory=dict)
     cycles: int
     """How many of its runs were completed."""
+    failed: tuple[str, ...] = ()
+    """Ids of its runs that failed: they are in no number here; `failures` has the reasons."""
     quality: Optional[Quality] = None
     """None where no run was completed."""
+    simulated: bool = False
+    """Whether any of its runs was measured on simulated boards: it belongs beside the level wherever that is shown."""
     metrics: dict[str, Statistic] = Field(default_factory=dict)
     """By column of `results.parquet`; `n` below `cycles` means that some runs did not measure it."""
 
@@ -155,7 +160,7 @@ def build_study_result(study: StudyRecord, outcomes: Sequence[RunOutcome]) -> St
 
 def write_study_result(path: Path, study: StudyResult) -> None:
     """Write `study_result.json`, whole or not at all. Raises OSError."""
-    content = study.model_dump_json(indent=2).encode() + b"\n"
+    content = json_for_terminal(study.model_dump_json(indent=2)).encode() + b"\n"
     write_atomically(path, lambda file: file.write(content))
 
 
@@ -178,11 +183,15 @@ def _experiments(outcomes: Iterable[RunOutcome], study: Sequence[ExperimentResul
     for experiment_id, own in runs.items():
         results = sorted((run.result for run in own if run.result is not None), key=lambda result: result.cycle or 0)
         measured = metrics(results) if results else {}
+        failed = tuple(run.run_id for run in own if run.status == "failed")
+        level = experiment_quality(results, measured[ENERGY_PER_TOKEN], study_idle, len(failed)) if results else None
         yield ExperimentSummary(
             experiment_id=experiment_id,
             swept=dict(own[0].swept),
             cycles=len(results),
-            quality=experiment_quality(results, measured[ENERGY_PER_TOKEN], study_idle) if results else None,
+            failed=failed,
+            quality=level,
+            simulated=any(result.simulated for result in results),
             metrics=measured,
         )
 

@@ -45,7 +45,7 @@ def summarise(study: StudyResult) -> Summary:
         row = [experiment.experiment_id, *(_value(experiment.swept.get(path)) for path in swept)]
         row += [_measure(experiment.metrics.get(THROUGHPUT)), _measure(experiment.metrics.get(ENERGY_PER_TOKEN))]
         row += [_measure(host[experiment.experiment_id])] if host_header else []
-        row += [_quality(experiment, by_experiment.get(experiment.experiment_id, ())), str(experiment.cycles)]
+        row += [_quality(experiment), _cycles(experiment)]
         rows.append(tuple(row))
     headers = ("experiment", *_short(swept), "tokens/s", "J/output token", *host_header, "quality", "cycles")
     return Summary(headers, tuple(rows), tuple(_notes(study)))
@@ -68,10 +68,15 @@ def _host_header(results: Sequence[ExperimentResult]) -> tuple[str, ...]:
     return ("host J/token (estimated)" if any(result.host_energy.estimated for result in read) else "host J/token",)
 
 
-def _quality(experiment: ExperimentSummary, results: Iterable[ExperimentResult]) -> str:
+def _quality(experiment: ExperimentSummary) -> str:
     if experiment.quality is None:
         return NOTHING
-    return experiment.quality.level + (", simulated" if any(result.simulated for result in results) else "")
+    return experiment.quality.level + (", simulated" if experiment.simulated else "")
+
+
+def _cycles(experiment: ExperimentSummary) -> str:
+    """Those that count, and how many do not because they failed: the lines below the table name each."""
+    return f"{experiment.cycles} ({len(experiment.failed)} failed)" if experiment.failed else str(experiment.cycles)
 
 
 def _measure(measured: Statistic | None) -> str:
@@ -116,6 +121,12 @@ def _notes(study: StudyResult) -> Iterable[str]:
         yield f"Quality checks that failed, of {of} runs: {', '.join(f'{name} in {n}' for name, n in failed.items())}"
     if study.simulated:
         yield "Simulated boards: the numbers show that the measurement works, not what a GPU needs."
+    single = sum(experiment.cycles == 1 for experiment in study.experiments)
+    if single:
+        yield (
+            f"One cycle only of {single} of {len(study.experiments)} experiments: no interval can be given, and a "
+            "difference between two of them may be chance (execution.n_cycles: 3 or more)"
+        )
 
 
 def _why_empty(result: ExperimentResult) -> Sequence[str]:

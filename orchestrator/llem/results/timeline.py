@@ -66,8 +66,9 @@ def save_timeline(run_folder: Path, result: ExperimentResult) -> str | None:
             write_atomically(run_folder / "power.parquet", lambda target: _convert(source, target, schema))
     except Untrusted as error:
         return str(error)
-    except (pyarrow.ArrowException, ValueError) as error:
-        return f"{POWER_FILE} is no timeline: {error}"
+    except (pyarrow.ArrowException, ValueError):
+        # In what they say they quote the file, which is a stranger's.
+        return f"{POWER_FILE} is no timeline: a cell is not of its column's kind, or a line is not of its length"
     return None
 
 

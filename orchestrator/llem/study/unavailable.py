@@ -31,15 +31,9 @@ def _either(*values: Any) -> Callable[[Any], bool]:
 
 # Keys of the study (by attribute) and of experiments (by path) → whether a value is one that is not built yet.
 _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
-    "execution.gpus": _other(None),
     "execution.parallel": _other("off"),
-    "execution.gate": _other(None),
     "execution.on_complete": _other(None),
     "execution.skip_preflight": _other(False),
-    "docker.gpu_driver": _other("auto"),
-    "docker.memory_limit": _other(None),
-    "docker.shm_size": _other("8g"),
-    "docker.network": _other("none"),
 }
 _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
     "backend": _either("vllm"),
@@ -67,10 +61,6 @@ def _of_study(study: Study) -> Iterator[Unavailable]:
 
 def _of_places(places: Mapping[str, BackendPlace]) -> Iterator[Unavailable]:
     for backend, place in places.items():
-        if place.runner == "docker":
-            yield _answer(f"runners.{backend}", "docker", f"said by the {place.runner_from}")
-        if place.image is not None:
-            yield _answer(f"images.{backend}", place.image, f"said by the {place.image_from}")
         if place.pull != "missing":
             yield _answer(f"images.{backend}.pull", place.pull)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from llem_runner.contract import ExperimentConfig
+from llem_runner.metrics.flops import Arithmetic
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,13 @@ class BackendFacts:
     stop_token_ids: tuple[int, ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()
     """(code, message) pairs that a reader of the numbers has to know."""
+    arithmetic: Arithmetic | None = None
+    """What its floating-point operations are counted from; None where the engine does not tell."""
+    model: dict[str, Any] | None = None
+    """Revision and hashes of the model's files: see `workload.model_files`."""
     notes: dict[str, Any] = field(default_factory=dict)
+    processes_per_gpu: int | None = None
+    """Processes of the engine that compute on each GPU of the run (0 on the CPU); None where it does not tell."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ IN, OUT = "in", "out"
 EXPERIMENT_FILE, ALLOCATION_FILE, PROMPTS_FILE = "experiment.json", "allocation.json", "prompts.jsonl"
 EVENTS_FILE, POWER_FILE, SAMPLES_FILE = "events.jsonl", "power.csv", "samples.jsonl"
 RESULT_FILE, ERROR_FILE = "result.json", "error.json"
+PROBE_FILE = "probe.json"
+"""In `in/` a nonce, in `out/` `{"nonce", "probe"}`: what `probe FOLDER` found, and that it was this folder."""
 
 LIFELINE_VARIABLE = "LLEM_LIFELINE"
 """Set to `stdin` by a launcher whose runner must end when its standard input does. Containers do not set it: their

@@ -58,6 +58,14 @@ class Pass(Record):
     output_tokens: int
 
 
+class PassesSpread(Record):
+    """How much the `n` passes of the window differ: standard deviation over mean of each quantity."""
+
+    energy_per_output_token_cv: Optional[float] = None
+    output_tokens_per_s_cv: Optional[float] = None
+    n: int = Field(ge=2)
+
+
 class Tokens(Record):
     """Tokens over the window. Output counts up to and including the stop token; padding is no output."""
 
@@ -153,7 +161,11 @@ class Throughput(Record):
 
 
 class Distribution(Record):
-    """A sample's mean and percentiles, with its size."""
+    """A sample's mean and percentiles, in the unit of its name; `n` is how many values it has.
+
+    Percentiles are interpolated linearly between neighbours: with few values (`n` below 100 for `p99`) the high ones
+    are little more than the largest value.
+    """
 
     mean: float
     p50: float
@@ -164,30 +176,48 @@ class Distribution(Record):
 
 
 class Latency(Record):
-    """Per request: whole, waiting, to the first token, and between tokens. None where the engine cannot tell."""
+    """Times over all requests of the window. None where the engine cannot tell for all of them; a warning says why."""
 
     request_s: Optional[Distribution] = None
+    """From when the engine was given the request, waiting included, to its last output token."""
     queue_s: Optional[Distribution] = None
+    """Of that, waiting before the engine began."""
     ttft_s: Optional[Distribution] = None
+    """From when the engine was given the request to its first output token."""
     itl_s: Optional[Distribution] = None
+    """Between one output token of a request and the next: all gaps of all requests are one sample."""
 
 
 class Compute(Record):
-    """Floating-point work. `method` names the formula."""
+    """Floating-point work that the requests of the window needed (padding is no part of it). `method`: the formula.
+
+    A multiply-add is two operations. All but `parameters` are None together, with a warning that says why.
+    """
 
     parameters: Optional[int] = None
+    """Parameters of the model, all experts included."""
+    active_parameters: Optional[int] = None
+    """Elements of the matrices that one generated token is multiplied with: of experts those that are chosen."""
     flops_total: Optional[float] = None
+    flops_prefill: Optional[float] = None
+    flops_decode: Optional[float] = None
     flops_per_output_token: Optional[float] = None
+    """`flops_total`, prefill included, over output tokens."""
     flops_per_s: Optional[float] = None
+    """`flops_total` over the window."""
     method: Optional[str] = None
 
 
 class Memory(Record):
-    """Peak memory as the device and as the allocator see it, and the model's own bytes."""
+    """Peak memory of the window as the device and as the allocator see it, and the model's own bytes."""
 
     peak_device_bytes: Optional[int] = None
+    """Memory in use as the boards count it: contexts, caches of the allocator and other processes included. Read about
+    every half second (shorter peaks are missed); each board's peak, added up over the boards of the run."""
     peak_allocated_bytes: Optional[int] = None
+    """Bytes of live tensors as the engine's allocator counts them, exact, model included; each GPU's peak, added up."""
     model_bytes: Optional[int] = None
+    """Bytes of the model's parameters and buffers as they were loaded."""
 
 
 class Phase(Record):
@@ -211,13 +241,38 @@ class Warmup(Record):
     duration_s: float = 0.0
 
 
+class ClockReason(Record):
+    """How long a reason for lower clocks was set within the window."""
+
+    name: str
+    duration_s: float = Field(ge=0)
+    share: float = Field(ge=0, le=1)
+    """Of the time for which the board's reasons are known (`observed_s`)."""
+
+
+class DeviceThermal(Record):
+    """Temperature and clock reasons of one GPU over the window."""
+
+    uuid: str
+    start_c: Optional[float] = None
+    max_c: Optional[float] = None
+    throttled: Optional[bool] = None
+    observed_s: float = 0.0
+    """For so long of the window its clock reasons are known."""
+    reasons: tuple[ClockReason, ...] = ()
+
+
 class Thermal(Record):
-    """Temperature and throttling over the window; `throttled` is None where the board does not say."""
+    """Temperature and throttling over the window, of the hottest GPU; `throttled` is None where no board says.
+
+    `reasons` are those of all GPUs; `devices` has them for each, with durations.
+    """
 
     start_c: Optional[float] = None
     max_c: Optional[float] = None
     throttled: Optional[bool] = None
     reasons: tuple[str, ...] = ()
+    devices: tuple[DeviceThermal, ...] = ()
 
 
 class Check(Record):
@@ -267,6 +322,8 @@ class ExperimentResult(Record):
     experiment: ExperimentConfig
     window: Window
     passes: tuple[Pass, ...] = Field(min_length=1)
+    passes_spread: Optional[PassesSpread] = None
+    """None where there was one pass only."""
     tokens: Tokens
     requests: Requests
     energy: Energy

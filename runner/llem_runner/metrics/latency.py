@@ -46,6 +46,20 @@ def latency_of(requests: Sequence[TimedRequest]) -> Latency:
     )
 
 
+def unknown_parts(requests: Sequence[TimedRequest], latency: Latency) -> dict[str, str]:
+    """Why a part of `latency` is None, by its name; parts that are known are left out."""
+    without_first = sum(request.first_token_s is None for request in requests)
+    without_times = sum(len(request.token_times_s) != len(request.token_ids) for request in requests)
+    reasons = {
+        "queue_s": "this engine has no queue, or does not tell",
+        "ttft_s": f"generation gave none for {without_first} of {len(requests)} requests",
+        "itl_s": f"generation gave no time of every token for {without_times} of {len(requests)} requests"
+        if without_times
+        else "no request has two output tokens",
+    }
+    return {part: reason for part, reason in reasons.items() if getattr(latency, part) is None}
+
+
 def _between_tokens(requests: Sequence[TimedRequest]) -> Distribution | None:
     if any(len(request.token_times_s) != len(request.token_ids) for request in requests):
         return None

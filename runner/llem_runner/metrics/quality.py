@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llem_runner.contract.result import Check, Energy, Level, Warmup
+from llem_runner.metrics.foreign import Occupancy, strangers_of
 
 WINDOW_S = 10.0
 BOUNDS_PERCENT = 3.0
 AGREEMENT_PERCENT = 3.0
+SATURATION_PERCENT = 80.0
 AGREEMENT_OVER_S = 5.0
 """Over a shorter span the power readings see too little to judge the counter by."""
 
@@ -72,9 +74,37 @@ def prefix_cache(cached_tokens: int | None) -> Check:
     return Check(name="prefix_cache", passed=passed, value=cached_tokens, limit=0)
 
 
+def saturation(share: float | None) -> Check:
+    """At least 80 % of the requests that can run at once were running for 80 % of the window (value in percent)."""
+    percent = None if share is None else 100 * share
+    passed = None if percent is None else percent >= SATURATION_PERCENT
+    return Check(name="saturation", passed=passed, value=percent, limit=SATURATION_PERCENT)
+
+
 def throttling(throttled: bool | None) -> Check:
     """No clock was lowered by heat or by the hardware within the window."""
     return Check(name="throttling", passed=None if throttled is None else not throttled, value=throttled, limit=False)
+
+
+def foreign_processes(gpus: Sequence[Occupancy], own: int | None) -> Check:
+    """Nobody else computed on the run's GPUs, before the load or in the window (value: processes of others)."""
+    found = strangers_of(gpus, own)
+    return Check(name="foreign_processes", passed=None if found is None else found == 0, value=found, limit=0)
+
+
+def with_foreign_processes(checks: Sequence[Check], seen: int | None) -> tuple[Check, ...]:
+    """The checks of a run with what the host saw by process id, which a container cannot: strangers, or surely none.
+
+    What either of the two saw counts. `seen` None: the host knows nothing.
+    """
+
+    def completed(check: Check) -> Check:
+        if check.name != "foreign_processes" or seen is None or (check.passed is not None and not seen):
+            return check
+        value = max(seen, check.value if isinstance(check.value, int) else 0)
+        return Check(name=check.name, passed=value == 0, value=value, limit=0)
+
+    return tuple(completed(check) for check in checks)
 
 
 def complete(made: Sequence[Check]) -> tuple[Check, ...]:

@@ -21,7 +21,7 @@ from llem_runner.power.boards import BoardFacts
 from llem_runner.power.counter import Counter, OutsideRecording, counter_estimate
 from llem_runner.power.instant import instant_energy
 from llem_runner.power.lock import LockedSteps
-from llem_runner.power.phase import StepTimes
+from llem_runner.power.phase import Rhythms, StepTimes
 from llem_runner.power.series import Series
 from llem_runner.power.steps import find_breaks, find_steps, steepest_w
 from llem_runner.power.updates import PowerEstimate, chosen_power
@@ -69,10 +69,12 @@ class Estimator:
         self._series = series
         self._facts = facts
         self._disorder = series.disorder()
+        self._has_counter = series.has_counter
         self._breaks = find_breaks(series)
         self._steps = find_steps(series)
-        self._times = StepTimes(self._steps)
-        self._counter = Counter(LockedSteps(self._steps), facts.counter_lag_ms, self._highest_w())
+        rhythms = Rhythms(self._steps)
+        self._times = StepTimes(rhythms)
+        self._counter = Counter(LockedSteps(rhythms), facts.counter_lag_ms, self._highest_w())
         self._power_updates = chosen_power(series, facts)
 
     def energy(self, start_s: float, end_s: float) -> SpanEnergy:
@@ -83,7 +85,7 @@ class Estimator:
             return self._refuse(start_s, end_s, self._disorder)
         if not len(self._series):
             return self._refuse(start_s, end_s, "there are no readings of this device")
-        if self._series.has_counter:
+        if self._has_counter:
             return self._by_counter(start_s, end_s)
         return self._by_power(start_s, end_s)
 

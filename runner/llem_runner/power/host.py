@@ -1,8 +1,8 @@
-"""The host's own energy over the window: CodeCarbon's model of CPU and memory, in a process of its own.
+"""The host's own energy over the window: by RAPL where it can be read, else by CodeCarbon's model of CPU and memory.
 
-An estimate, not a measurement, and marked so everywhere: where the machine has no readable counters, CodeCarbon takes
-the CPU's load and nominal power, and a fixed power for its memory. It is kept apart from GPU energy. The process keeps
-its threads away from the engine's interpreter. Offline: nothing is looked up or sent.
+CodeCarbon's is an estimate, not a measurement, and marked so everywhere: it takes the CPU's load and nominal power,
+and a fixed power for its memory. Either is kept apart from GPU energy. CodeCarbon gets a process of its own, which
+keeps its threads away from the engine's interpreter. Offline: nothing is looked up or sent.
 
     parent                        child (python3 -m llem_runner.power.host)
       start() ──────────────────▶   build the tracker, find the hardware (seconds)
@@ -19,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, Union
 
 from pydantic import ValidationError
 
 from llem_runner.contract.result import HostEnergy
+from llem_runner.power.rapl import POWERCAP, RaplMeter, find_counters
 
 _JOULES_PER_KWH = 3.6e6
 # It decides only about grams of CO2, which are not used here; CodeCarbon's offline tracker cannot do without one.
@@ -38,7 +40,10 @@ UNMEASURED = HostEnergy(cpu_j=None, dram_j=None, source="none", estimated=False)
 
 
 class HostMeter:
-    """Parent's side. A failure leaves host energy unmeasured, with the reason in `problem`; no run fails by it."""
+    """CodeCarbon, the parent's side.
+
+    A failure leaves host energy unmeasured, with the reason in `problem`; no run fails by it.
+    """
 
     def __init__(self) -> None:
         self.problem: str | None = None
@@ -123,6 +128,15 @@ class HostMeter:
         return None if self.problem else answer
 
 
+HostEnergyMeter = Union[HostMeter, RaplMeter]
+
+
+def open_host_meter(powercap: Path = POWERCAP) -> HostEnergyMeter:
+    """RAPL where every counter below `powercap` can be read, else CodeCarbon. Nothing is measured yet."""
+    counters = find_counters(powercap)
+    return RaplMeter(counters) if counters else HostMeter()
+
+
 def _child() -> None:
     """The process itself: one line of JSON when ready, one after `end`."""
     # Answers go out by a descriptor of their own: whatever a library prints must not get in between.
@@ -136,7 +150,9 @@ def _child() -> None:
     try:
         from codecarbon import OfflineEmissionsTracker
     except ImportError as error:
-        answer({"problem": f"CodeCarbon is not installed here ({error}); install llem[codecarbon]"})
+        # Of a broken one, Python names the folder that it lies in: that is nobody's business.
+        why = str(error).partition(" (/")[0]
+        answer({"problem": f"CodeCarbon is not installed here ({why}); install llem[codecarbon]"})
         return
     tracker = OfflineEmissionsTracker(
         country_iso_code=_ANY_COUNTRY,

@@ -102,8 +102,8 @@ def _bounds(
     low_s, high_s = facts.power_lag_ms.low / 1000, facts.power_lag_ms.high / 1000
     step_s = (high_s - low_s) / (_LAGS_TRIED - 1)
     lags_s = [low_s + n * step_s for n in range(_LAGS_TRIED)]
-    lower_j = min(_staircase(lowest, start_s + lag_s, end_s + lag_s) for lag_s in lags_s)
-    upper_j = max(_staircase(highest, start_s + lag_s, end_s + lag_s) for lag_s in lags_s)
+    lower_j = min(lowest.energy_j(start_s + lag_s, end_s + lag_s) for lag_s in lags_s)
+    upper_j = max(highest.energy_j(start_s + lag_s, end_s + lag_s) for lag_s in lags_s)
     # Within one update P may be anything in [0, 2 × reading] with that mean: its energy then leaves the straight line
     # by at most a quarter of the update's.
     curve = _held_windows(tiles, window_s)
@@ -112,25 +112,45 @@ def _bounds(
     return max(0.0, lower_j * (1 - _NOISE) - unsure_j), upper_j * (1 + _NOISE) + unsure_j
 
 
-_Steps = list[tuple[float, float]]
-"""A staircase of power: (beginning, watt) of each step."""
+class _Staircase:
+    """A power that is constant from one step to the next; before the first and after the last it stays."""
+
+    def __init__(self, begin_s: float, power_w: float) -> None:
+        self._begin_s, self._power_w, self._before_j = [begin_s], [power_w], [0.0]
+
+    def add(self, begin_s: float, power_w: float) -> None:
+        """A step, not earlier than the last."""
+        self._before_j.append(self._before_j[-1] + self._power_w[-1] * (begin_s - self._begin_s[-1]))
+        self._begin_s.append(begin_s)
+        self._power_w.append(power_w)
+
+    def energy_j(self, first_s: float, last_s: float) -> float:
+        """Energy between two moments."""
+        return self._since_first_j(last_s) - self._since_first_j(first_s)
+
+    def _since_first_j(self, time_s: float) -> float:
+        step = max(0, bisect_right(self._begin_s, time_s) - 1)
+        return self._before_j[step] + self._power_w[step] * (time_s - self._begin_s[step])
 
 
-def _curves(tiles: Sequence[_Tile], window_s: float, hidden_w: tuple[float, float] | None) -> tuple[_Steps, _Steps]:
+def _curves(
+    tiles: Sequence[_Tile], window_s: float, hidden_w: tuple[float, float] | None
+) -> tuple[_Staircase, _Staircase]:
     """The least and the highest that the power may have been; between windows all of `hidden_w` where that is given.
 
     Every window is put where it most likely was; by how much that may be wrong is `_misplaced_j`.
     """
-    lowest, highest = [(tiles[0].middle_s, tiles[0].power_w)], [(tiles[0].middle_s, tiles[0].power_w)]
+    first = tiles[0]
+    lowest, highest = _Staircase(first.middle_s, first.power_w), _Staircase(first.middle_s, first.power_w)
     for before, tile in itertools.pairwise(tiles):
         opened_s = max(before.middle_s, tile.middle_s - window_s)
         if opened_s > before.middle_s:
             seen_w = sorted((before.power_w, tile.power_w))
             low_w, high_w = hidden_w or (seen_w[0], seen_w[1])
-            lowest.append((before.middle_s, low_w))
-            highest.append((before.middle_s, high_w))
-        lowest.append((opened_s, tile.power_w))
-        highest.append((opened_s, tile.power_w))
+            lowest.add(before.middle_s, low_w)
+            highest.add(before.middle_s, high_w)
+        lowest.add(opened_s, tile.power_w)
+        highest.add(opened_s, tile.power_w)
     return lowest, highest
 
 
@@ -146,16 +166,6 @@ def _misplaced_j(tiles: Sequence[_Tile], sees_all: bool, lag_step_s: float) -> f
         moved_s = (tile.time_s - tile.earliest_s + lag_step_s) / 2
         wrong_j += moved_s * (max(powers_w) - min(powers_w))
     return wrong_j
-
-
-def _staircase(steps: _Steps, first_s: float, last_s: float) -> float:
-    """∫ of the steps (beginning, watt) over [first_s, last_s]; the outermost are held."""
-    area_j = 0.0
-    for k, (begin_s, power_w) in enumerate(steps):
-        from_s = first_s if k == 0 else max(first_s, begin_s)
-        to_s = last_s if k + 1 == len(steps) else min(last_s, steps[k + 1][0])
-        area_j += power_w * max(0.0, to_s - from_s)
-    return area_j
 
 
 def _swings(powers_w: Sequence[float]) -> int:

@@ -14,20 +14,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llem_runner.power.phase import BLOCK_STEPS, Rhythm, block_of, fit_rhythm
+from llem_runner.power.phase import BLOCK_STEPS, Rhythm, Rhythms, block_of
 from llem_runner.power.steps import Steps
 
-_JITTER_FLOOR_S = 0.002
+_JITTER_FLOOR_S = 0.003
 """An H100's counter steps every 100 ms with 97.8–101.0 ms between its 10th and 90th percentile."""
 _JITTER_SHOWN = 4.0
 """Of jitter of any even spread up to 10 ms, some 60 brackets of 47 ms show a quarter or more in nearly all cases."""
-_MOST_JITTER = 1 / 10
+_MOST_JITTER = 1 / 9
 """Share of the period: steps that keep a rhythm no better than this are taken one by one."""
 _WIDEST = 0.7
 """Share of the period: a bracket wider than this may be taken for that of the step before or after."""
 _NARROW = 0.7
 """Share of brackets that has to be narrow: a rhythm may wander where few steps tell of it."""
 _PERIOD_SPREAD = 0.01
+_CLEARLY_S = 0.005
+"""By how much better than any other period the one has to fit; with drop-outs, wrong ones may fit nearly as well."""
 _ROUNDS = 40
 _PERIODS_TRIED = 9
 
@@ -69,19 +71,36 @@ class _Lock:
     jitter_s: float
     phases: tuple[tuple[float, float, float], ...]  # period, lowest and highest phase
 
-    def bracket(self, likely_s: float) -> tuple[float, float]:
-        """Where the step nearest to `likely_s` may have come."""
-        n = self.rhythm.number(likely_s)
+    def tick(self, n: int) -> tuple[float, float]:
+        """Where the step of period `n` may have come."""
         lowest_s = min(low_s + n * period_s for period_s, low_s, _ in self.phases)
         highest_s = max(high_s + n * period_s for period_s, _, high_s in self.phases)
         return self.rhythm.phase_s + lowest_s - 2 * self.jitter_s, self.rhythm.phase_s + highest_s + 2 * self.jitter_s
+
+    def narrowed(self, earliest_s: float, latest_s: float) -> tuple[float, float]:
+        """A bracket of polls, narrowed: the poll at `latest_s` saw the last step before it.
+
+        That is the last one that may have come by then; or, where this one may also have come later, the one before. So
+        much depends on it that a margin is kept.
+        """
+        n = self.rhythm.number(latest_s) + 1
+        while self.tick(n)[0] > latest_s:
+            n -= 1
+        lowest_s, highest_s = self.tick(n)
+        before_s, surely_s = self.tick(n - 1)
+        margin_s = 2 * self.jitter_s
+        if highest_s + margin_s > latest_s and surely_s + margin_s >= earliest_s:
+            lowest_s = before_s
+        lowest_s, highest_s = max(earliest_s, lowest_s), min(latest_s, highest_s)
+        return (lowest_s, highest_s) if lowest_s <= highest_s else (earliest_s, latest_s)
 
 
 class LockedSteps:
     """The brackets of steps, each narrowed when it is first asked for."""
 
-    def __init__(self, steps: Steps) -> None:
-        self.steps = steps
+    def __init__(self, rhythms: Rhythms) -> None:
+        self.steps = rhythms.steps
+        self._rhythms = rhythms
         self._fits: dict[int, _Fit | None] = {}
         self._locks: dict[int, _Lock | None] = {}
         self._brackets: dict[int, tuple[float, float]] = {}
@@ -111,13 +130,7 @@ class LockedSteps:
         lock = self._lock(step // BLOCK_STEPS)
         if lock is None or step == 0:  # entry 0 is the first poll's, no step that was seen
             return earliest_s, latest_s
-        period_s = lock.rhythm.period_s
-        if latest_s - earliest_s > period_s:
-            # A drop-out: several steps came in it, and the poll after it saw the last of them.
-            return max(earliest_s, latest_s - period_s - 2 * lock.jitter_s), latest_s
-        lowest_s, highest_s = lock.bracket((earliest_s + latest_s) / 2)
-        lowest_s, highest_s = max(earliest_s, lowest_s), min(latest_s, highest_s)
-        return (lowest_s, highest_s) if lowest_s <= highest_s else (earliest_s, latest_s)
+        return lock.narrowed(earliest_s, latest_s)
 
     def _lock(self, block: int) -> _Lock | None:
         """The rhythm of a block with all that its brackets leave open; None where it has none."""
@@ -125,23 +138,26 @@ class LockedSteps:
             last = (len(self.steps) - 1) // BLOCK_STEPS
             around = [self._fit(each) for each in range(max(0, block - 1), min(last, block + 1) + 1)]
             fit = self._fit(block)
-            shown_s = max((each.shown_s for each in around if each is not None), default=0.0)
-            self._locks[block] = None if fit is None else _locked(fit, _JITTER_FLOOR_S + _JITTER_SHOWN * shown_s)
+            known = [each for each in around if each is not None]
+            agree = fit is not None and all(abs(each.period_s / fit.period_s - 1) < _PERIOD_SPREAD for each in known)
+            shown_s = max((each.shown_s for each in known), default=0.0)
+            jitter_s = _JITTER_FLOOR_S + _JITTER_SHOWN * shown_s
+            self._locks[block] = _locked(fit, jitter_s) if fit is not None and agree else None
         return self._locks[block]
 
     def _fit(self, block: int) -> _Fit | None:
         if block not in self._fits:
-            self._fits[block] = _fit(self.steps, block)
+            rhythm = self._rhythms.of(block)
+            self._fits[block] = _fit(self.steps, block, rhythm) if rhythm is not None else None
         return self._fits[block]
 
 
-def _fit(steps: Steps, block: int) -> _Fit | None:
-    """The rhythm of a block, with its brackets; None where there is none."""
+def _fit(steps: Steps, block: int, rhythm: Rhythm) -> _Fit | None:
+    """The rhythm of a block, with its brackets; None where another one may as well be it, or they contradict it."""
+    if rhythm.rival_s < rhythm.strain_s + _CLEARLY_S:
+        return None
     first, last = block_of(steps, block)
     earliest_s, latest_s = steps.earliest_s[first:last], steps.latest_s[first:last]
-    rhythm = fit_rhythm(earliest_s, latest_s)
-    if rhythm is None:
-        return None
     narrow = [k for k in range(len(earliest_s)) if latest_s[k] - earliest_s[k] < _WIDEST * rhythm.period_s]
     number = tuple(rhythm.number((earliest_s[k] + latest_s[k]) / 2) for k in narrow)
     # Two steps in one period, or a period without a step that nobody missed, are no rhythm.

@@ -7,8 +7,9 @@ for the bounds, is in `lock`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llem_runner.power.steps import Steps
 
@@ -20,6 +21,7 @@ _FEWEST_STEPS = 8
 _COARSE_CANDIDATES = 80
 _COARSE_SPREAD = 0.06
 _FINE_ROUNDS = 30
+_ANOTHER_PERIOD = 0.02
 _COST_OF_LEAVING_OUT_S = 0.002
 
 
@@ -28,13 +30,14 @@ class Rhythm:
     """Steps come at `phase_s` + n × `period_s`.
 
     `misfit_s` is by how much some bracket is missed (jitter); `left_out` is how many moments had no step to them, or
-    more than one.
+    more than one. `rival_s` is the strain of the best that has another period.
     """
 
     period_s: float
     phase_s: float
     misfit_s: float
     left_out: int
+    rival_s: float = math.inf
 
     @property
     def strain_s(self) -> float:
@@ -50,26 +53,19 @@ class Rhythm:
         return round((time_s - self.phase_s) / self.period_s)
 
 
-class StepTimes:
-    """The most likely time of each step, worked out in blocks when first asked for."""
+class Rhythms:
+    """The rhythm of each block of steps, worked out when first asked for."""
 
     def __init__(self, steps: Steps) -> None:
-        self._steps = steps
-        self._rhythms: dict[int, Rhythm | None] = {}
+        self.steps = steps
+        self._fits: dict[int, Rhythm | None] = {}
 
-    def at(self, step: int) -> float:
-        """The most likely time of `step`, always inside its bracket."""
-        earliest_s, latest_s = self._steps.earliest_s[step], self._steps.latest_s[step]
-        block = step // BLOCK_STEPS
-        if block not in self._rhythms:
-            self._rhythms[block] = _fit_block(self._steps, block)
-        rhythm = self._rhythms[block]
-        # A bracket longer than a period (a drop-out) holds several steps; what the poll saw is the last of them.
-        period_s = rhythm.period_s if rhythm else TYPICAL_STEP_S
-        likely_s = max((earliest_s + latest_s) / 2, latest_s - period_s / 2)
-        if rhythm is None:
-            return likely_s
-        return min(max(rhythm.nearest(likely_s), earliest_s), latest_s)
+    def of(self, block: int) -> Rhythm | None:
+        """The rhythm of a block; None where there is none."""
+        if block not in self._fits:
+            first, last = block_of(self.steps, block)
+            self._fits[block] = fit_rhythm(self.steps.earliest_s[first:last], self.steps.latest_s[first:last])
+        return self._fits[block]
 
 
 def block_of(steps: Steps, block: int) -> tuple[int, int]:
@@ -78,9 +74,23 @@ def block_of(steps: Steps, block: int) -> tuple[int, int]:
     return first, min(len(steps), (block + 1) * BLOCK_STEPS + _OVERLAP_STEPS)
 
 
-def _fit_block(steps: Steps, block: int) -> Rhythm | None:
-    first, last = block_of(steps, block)
-    return fit_rhythm(steps.earliest_s[first:last], steps.latest_s[first:last])
+class StepTimes:
+    """The most likely time of each step."""
+
+    def __init__(self, rhythms: Rhythms) -> None:
+        self._rhythms = rhythms
+
+    def at(self, step: int) -> float:
+        """The most likely time of `step`, always inside its bracket."""
+        steps = self._rhythms.steps
+        earliest_s, latest_s = steps.earliest_s[step], steps.latest_s[step]
+        rhythm = self._rhythms.of(step // BLOCK_STEPS)
+        # A bracket longer than a period (a drop-out) holds several steps; what the poll saw is the last of them.
+        period_s = rhythm.period_s if rhythm else TYPICAL_STEP_S
+        likely_s = max((earliest_s + latest_s) / 2, latest_s - period_s / 2)
+        if rhythm is None:
+            return likely_s
+        return min(max(rhythm.nearest(likely_s), earliest_s), latest_s)
 
 
 def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm | None:
@@ -95,7 +105,8 @@ def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm
     ]
     fits = [_fit_phase(earliest_s, latest_s, candidate_s) for candidate_s in candidates]
     best = min(fits, key=lambda fit: fit.strain_s)
-    rhythm = _refine(earliest_s, latest_s, best)
+    others = (fit.strain_s for fit in fits if abs(fit.period_s / best.period_s - 1) > _ANOTHER_PERIOD)
+    rhythm = replace(_refine(earliest_s, latest_s, best), rival_s=min(others, default=math.inf))
     # A misfit of a quarter period is no rhythm: the steps are irregular, or several hide in one bracket.
     return rhythm if rhythm.misfit_s < rhythm.period_s / 4 else None
 

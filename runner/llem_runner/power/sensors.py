@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pynvml
 
+from llem_runner.power.board_state import board_state
 from llem_runner.power.boards import Family, family_of, is_simulated
 from llem_runner.power.nvml_errors import ask, ask_energy, lost, unavailable
 from llem_runner.power.outcomes import GpuLost, SensorOutcome, SensorsUnavailable
@@ -50,6 +51,10 @@ class Board:
     energy_refusal: str | None
     power_limit_w: float | None = None
     """The limit that is enforced, in watt; None where the board has none or does not tell."""
+    memory_reserved_bytes: int | None = None
+    """What the driver keeps for itself: part of every reading of the memory in use. None: it does not tell."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """How it was set up when it was described: see `board_state`."""
 
 
 class Sensors:
@@ -188,6 +193,8 @@ class Sensors:
             power_scope=plan.power_scope,
             energy_refusal=MIG_REFUSAL if mig == pynvml.NVML_DEVICE_MIG_ENABLE else None,
             power_limit_w=_watts(ask(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle), uuid)),
+            memory_reserved_bytes=ask(lambda: _reserved_bytes(handle), uuid),
+            state=board_state(handle, uuid),
         )
 
 
@@ -202,6 +209,11 @@ def _must(call: Callable[[], T], board: str) -> T:
 def _keep(found: dict[str, int], column: str, value: int | None) -> None:
     if value is not None:
         found[column] = value
+
+
+def _reserved_bytes(handle: Handle) -> int:
+    # Only the second version of the call tells it apart from what is in use.
+    return int(pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2).reserved)
 
 
 def _watts(milliwatts: int | None) -> float | None:

@@ -1,7 +1,7 @@
 """The power readings of a series, as updates of the sensor: when each value appeared. Pure.
 
 polls      |     |     |     |     |        a value that first appears at a poll came up after the poll before it;
-reading    p0    p0    p1    p1    p1       one that stays is taken as renewed once a period of the sensor
+reading    p0    p0    p1    p1    p1       one that stays is taken as renewed in step with the change that ends it
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from llem_runner.power.series import Series, present
 PowerMethod = Literal["power", "average_power"]
 
 _FASTEST_UPDATE_S = 0.02
-_SLOWEST_UPDATE_S = 1.0
+_SLOWEST_UPDATE_S = 1.5
+_FASTER = 0.75
+"""Share of the time between renewals that polls may be apart to see them all, with jitter."""
 _CHANGES_THAT_TELL = 8
 
 
@@ -28,15 +30,15 @@ _CHANGES_THAT_TELL = 8
 class PowerUpdates:
     """The power readings chosen to integrate: when each was first seen, the poll before that, and watts.
 
-    `update_s` is how often the sensor renews its reading, `until_s` when it was polled for the last time.
+    `update_s` is how often the sensor renews its reading; at `poll_s` it was read.
     """
 
     method: PowerMethod
     update_s: float
-    until_s: float
     earliest_s: array[float] = field(default_factory=lambda: array("d"))
     time_s: array[float] = field(default_factory=lambda: array("d"))
     power_w: array[float] = field(default_factory=lambda: array("d"))
+    poll_s: array[float] = field(default_factory=lambda: array("d"))
 
     def highest(self, first_s: float, last_s: float) -> float:
         """The highest reading that was held at any moment of [first_s, last_s]."""
@@ -49,10 +51,10 @@ class PowerUpdates:
         They may begin `reach_s` after it does. Without a reading for longer than `widest_gap_s` nothing is known of the
         power in between.
         """
-        times = self.time_s
+        times = self.poll_s
         if times[0] > first_s + reach_s:
             return "the span begins before the first power reading"
-        if self.until_s < last_s:
+        if times[-1] < last_s:
             return "the recording ends before the power readings had shown all of the span"
         begin, end = max(0, bisect_left(times, first_s) - 1), min(len(times), bisect_right(times, last_s) + 1)
         gap_s = max((times[k + 1] - times[k] for k in range(begin, end - 1)), default=math.inf)
@@ -90,33 +92,52 @@ def _updates(
     method: PowerMethod, series: Series, values: array[float], rows: list[int], facts: BoardFacts
 ) -> PowerUpdates:
     update_s = _update_s(series, values, rows, facts.power_update_ms / 1000)
-    updates = PowerUpdates(method, update_s, series.after_s[rows[-1]])
-    last_poll_s = series.before_s[rows[0]] - updates.update_s
+    updates = PowerUpdates(method, update_s)
+    last_poll_s, held_w = series.before_s[rows[0]] - update_s, math.nan
     for row in rows:
         time_s = (series.before_s[row] + series.after_s[row]) / 2
-        changed = not updates.power_w or values[row] != updates.power_w[-1]
-        if changed or time_s - updates.time_s[-1] >= updates.update_s:
+        updates.poll_s.append(time_s)
+        if values[row] != held_w:
+            held_w = values[row]
+            _renew(updates, time_s, last_poll_s)
             updates.earliest_s.append(last_poll_s)
             updates.time_s.append(time_s)
-            updates.power_w.append(values[row])
+            updates.power_w.append(held_w)
         last_poll_s = series.before_s[row]
+    _renew(updates, updates.poll_s[-1], last_poll_s)
     return updates
 
 
+def _renew(updates: PowerUpdates, until_s: float, seen_s: float) -> None:
+    """Renewals that changed nothing: whole periods before the one at `until_s`, which did (or before the end).
+
+    The value was seen until `seen_s`; what came of it after that nobody knows.
+    """
+    if not updates.time_s:
+        return
+    first_s, held_w = updates.time_s[-1], updates.power_w[-1]
+    for periods in range(int((until_s - first_s) / updates.update_s - 0.5), 0, -1):
+        time_s = until_s - periods * updates.update_s
+        if time_s > seen_s:
+            break
+        updates.earliest_s.append(time_s)
+        updates.time_s.append(time_s)
+        updates.power_w.append(held_w)
+
+
 def _update_s(series: Series, values: array[float], rows: list[int], usual_s: float) -> float:
-    """How often a new reading can be had: the usual time between two changes of it, and no less than between polls.
+    """How often a new reading is seen: as often as it usually changes, where it is polled more often than that.
 
     Of a steady load some renewals change nothing, which makes gaps too long, never too short: hence the lower quartile.
-    Where too few changes tell, the board's family does.
+    Where too few changes tell, the board's family does. Of polls that are no faster some renewals are never seen: the
+    next is then a poll and a renewal away.
     """
-    polled_s = sorted(series.before_s[row] - series.before_s[last] for last, row in itertools.pairwise(rows))
     changes_s = [series.before_s[row] for last, row in itertools.pairwise(rows) if values[row] != values[last]]
-    if len(changes_s) < _CHANGES_THAT_TELL:
-        renewed_s = usual_s
-    else:
-        gaps_s = sorted(later - earlier for earlier, later in itertools.pairwise(changes_s))
-        renewed_s = gaps_s[len(gaps_s) // 4]
-    seen_s = max(renewed_s, polled_s[len(polled_s) // 2] if polled_s else 0.0)
+    gaps_s = sorted(later - earlier for earlier, later in itertools.pairwise(changes_s))
+    renewed_s = gaps_s[len(gaps_s) // 4] if len(changes_s) >= _CHANGES_THAT_TELL else usual_s
+    polls_s = sorted(series.before_s[row] - series.before_s[last] for last, row in itertools.pairwise(rows))
+    polled_s = polls_s[len(polls_s) // 2] if polls_s else 0.0
+    seen_s = renewed_s if polled_s <= _FASTER * renewed_s else usual_s + polled_s
     return min(max(seen_s, _FASTEST_UPDATE_S), _SLOWEST_UPDATE_S)
 
 

@@ -78,7 +78,7 @@ class WindowMeter:
             raise RunFailed(
                 FailureKind.BACKEND,
                 f"energy.backend: {tool} was asked for, but {tool} cannot be imported here ({ready['missing']}): "
-                f"pip install {tool}.",
+                f"pip install 'llem[{tool}]'.",
             )
         return meter
 

@@ -13,7 +13,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import Any, Protocol
 
 import pynvml
@@ -44,10 +43,10 @@ class ZeusTool:
     """ZeusMonitor: the energy counter at both edges, or power polled in processes of its own where there is none."""
 
     def __init__(self, indices: Sequence[int]) -> None:
-        # By name: it carries no types.
-        zeus = import_module("zeus.monitor")
+        from zeus.monitor import ZeusMonitor
+
         # No CPUs: RAPL needs root, and host energy is measured apart.
-        self._monitor = zeus.ZeusMonitor(gpu_indices=list(indices), cpu_indices=[])
+        self._monitor = ZeusMonitor(gpu_indices=list(indices), cpu_indices=[])
 
     def begin(self) -> None:
         # The engine has waited for its device already, and it is in another process.

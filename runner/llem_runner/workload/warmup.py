@@ -8,11 +8,11 @@ Either way it lasts at least `thermal_floor_seconds` where a sensor is read: a G
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
 from llem_runner.contract.result import Warmup
 from llem_runner.contract.sections import WarmupConfig
+from llem_runner.metrics.scatter import coefficient_of_variation
 
 SETTLED_CHANGE_C = 1.0
 SETTLED_OVER_S = 10.0
@@ -83,12 +83,6 @@ class WarmupWatch:
             cv=self.cv if self._config.convergence_detection else None,
             duration_s=self.duration_s,
         )
-
-
-def coefficient_of_variation(values: Sequence[float]) -> float | None:
-    """Sample standard deviation over mean of at least two values; None where the mean is not positive."""
-    mean = statistics.fmean(values)
-    return statistics.stdev(values) / mean if mean > 0 else None
 
 
 def temperature_settled(readings: Sequence[tuple[float, float]]) -> bool:

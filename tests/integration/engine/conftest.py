@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from acted import GOOD, acts
+from actor_image import actor_image
 from docker_engine import Engine
+from llem_process import Hosts, llem, the_study, wait_for_phase
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who stops the engine comes last: what others of us keep on it would not live through that."""
+    items.sort(key=lambda item: "stoppable_engine" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture
+def stoppable_engine(engine: Engine, client: Any) -> Iterator[Engine]:
+    """The engine for a test that stops it: up again at the end. Fails where a container of somebody else runs."""
+    running = [container.name for container in client.containers.list(ignore_removed=True)]
+    assert not running, f"the engine cannot be stopped: containers of others run on it ({', '.join(running)})"
+    try:
+        yield engine
+    finally:
+        engine.daemon.start()
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +38,43 @@ def client(engine: Engine) -> Iterator[Any]:
     client = engine.client(timeout_s=300)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def actor(client: Any) -> str:
+    """The name of an image whose runs play what a test writes (`actor_image.py`)."""
+    return actor_image(client)
+
+
+@pytest.fixture
+def docker_llem(engine: Engine, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`llem ARGUMENTS…` in the test's folder, with the test engine as the machine's."""
+
+    def run(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return llem(*arguments, cwd=tmp_path, env={"DOCKER_HOST": engine.host, **(env or {})})
+
+    return run
+
+
+@pytest.fixture
+def start_llem() -> Iterator[Hosts]:
+    """Starts `llem` in the background; what still runs at the test's end is killed."""
+    hosts = Hosts()
+    yield hosts
+    hosts.close()
+
+
+@pytest.fixture
+def killed_host(engine: Engine, actor: str, tmp_path: Path, start_llem: Hosts) -> Callable[[str], Path]:
+    """Starts a study of an act and a good run, kills its host in the act; the study's folder."""
+
+    def kill(act: str) -> Path:
+        (tmp_path / "s.yaml").write_text(acts(act, GOOD))
+        host = start_llem("run", "s.yaml", cwd=tmp_path, env={"DOCKER_HOST": engine.host})
+        study = the_study(tmp_path / "results")
+        wait_for_phase(study, 1, "measure")
+        os.kill(host.pid, signal.SIGKILL)
+        host.communicate()
+        return study
+
+    return kill

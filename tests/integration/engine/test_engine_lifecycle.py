@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from docker_engine import BASE_IMAGE, PYTORCH_IMAGE, REPOSITORY, Daemon, Engine
 from engine_commands import docker_engine, overrides_in_force
 from engine_containers import gpus, ran, read_only
 from llem_process import wait_until
+from other_engine import another_daemon
 
 # A tar archive without a member.
 EMPTY_IMAGE = b"\0" * 10240
@@ -34,18 +34,6 @@ SYSTEM_PATHS = (
     "/var/lib/containerd",
     "/var/lib/docker",
 )
-
-
-@contextmanager
-def another_daemon(engine: Engine) -> Iterator[Daemon]:
-    """A second daemon of the same programs: no simulated GPUs, no images."""
-    with tempfile.TemporaryDirectory(prefix="llem-engine-", dir="/tmp") as folder:
-        daemon = Daemon(Path(folder), engine.programs)
-        try:
-            daemon.start()
-            yield daemon
-        finally:
-            daemon.stop()
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def test_claim_4_all_errors_of_a_file_are_told_at_once(folder: Path) -> None:
     [
         ("model: meta-llama/Llama-3.2-1B\n", "meta-llama/Llama-3.2-1B is not available yet"),
         (MODEL + "backend: vllm\n", "vllm is not available yet"),
-        (MODEL + "runners: {pytorch: docker}\n", "not available yet"),
+        (MODEL + "runners: {pytorch: docker}\n", "engine_unreachable: No container engine answers"),
     ],
 )
 def test_what_is_not_built_yet_plans_and_says_so_when_it_is_run(folder: Path, text: str, words: str) -> None:

@@ -84,7 +84,7 @@ def test_claim_8_the_bounds_of_window_and_passes_contain_the_truth_and_the_resul
     expected = {"window_length": False, "counter_agrees": None, "real_weights": False, "throttling": True}
     assert {name: checks[name] for name in expected} == expected
     assert checks["prefix_cache"] is True
-    assert checks["saturation"] is None
+    assert checks["saturation"] is not None
     assert result["quality"]["level"] == "C"
     [timeline] = tmp_path.glob("results/*/runs/*/power.parquet")
     assert pyarrow.parquet.read_table(timeline).num_rows > 50
@@ -111,6 +111,20 @@ def test_claim_7_7_a_calibration_in_the_user_settings_is_in_every_number_and_rec
     [device] = energy["devices"]
     assert (device["gain_factor"], device["gain_source"]) == (0.8, "PMD")
     assert energy["systematic_percent"] == device["systematic_percent"] == 1.5
+
+    # The run's own timeline says the same, however it is kept.
+    [folder] = tmp_path.glob("results/*/runs/*")
+    lines = [json.loads(line) for line in (folder / "out" / "events.jsonl").read_text().splitlines()]
+    marks = {line["name"]: line["t"] for line in lines if line["event"] == "phase"}
+    (tmp_path / "spans.csv").write_text(f"start_monotonic_s,end_monotonic_s\n{marks['load']},{marks['resident']}\n")
+    [load] = [phase for phase in result["phases"] if phase["name"] == "load"]
+    for timeline in (folder / "power.parquet", folder / "out" / "power.csv"):
+        options = ("--spans", "spans.csv", "--gain", "0.8", "--board", device["name"], "--json")
+        done = llem("energy", str(timeline), *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        [entry] = json.loads(done.stdout)
+        assert (entry["device"], entry["method"]) == (uuid, "counter")
+        assert entry["energy_j"] == pytest.approx(load["energy_j"], rel=1e-3)
 
 
 def test_claim_13_an_inherited_cuda_visible_devices_decides_what_is_measured(

@@ -145,7 +145,7 @@ def test_claim_7_14_a_tool_that_is_not_installed_is_a_backend_error_that_says_wh
 ) -> None:
     (tmp_path / "zeus.py").write_text("raise ImportError('no such thing')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    with pytest.raises(RunFailed, match=r"no such thing.*pip install zeus") as failed:
+    with pytest.raises(RunFailed, match=r"no such thing.*pip install 'llem\[zeus\]'") as failed:
         WindowMeter.start("zeus", [described(0, h100(0))])
     assert failed.value.kind is FailureKind.BACKEND
 

@@ -140,6 +140,25 @@ def test_claim_9_a_lora_adapter_changes_the_answers_and_merging_it_does_not(
     assert adapted(merge=True) == separate
 
 
+def test_claim_8_5_the_matrices_of_an_adapter_take_part_until_they_are_merged(load: Load, adapter: Path) -> None:
+    beside = load(adapter=adapter, lora={"adapter_path": str(adapter)}).facts()
+    assert beside.arithmetic is not None
+    assert beside.parameters is not None
+    plain = load().facts()
+    assert beside.arithmetic.adapter_elements == beside.parameters - (plain.parameters or 0) > 0
+    merged = load(adapter=adapter, lora={"adapter_path": str(adapter), "merge_weights": True}).facts()
+    assert merged.arithmetic is not None
+    assert (merged.arithmetic.adapter_elements, merged.parameters) == (0, plain.parameters)
+    assert beside.model is not None
+    assert "adapter_config.json" in {file["name"] for file in beside.model["adapter"]["files"]}
+
+
+def test_claim_8_5_what_generation_does_is_told_to_the_count(load: Load) -> None:
+    told = load(pytorch={"num_beams": 3, "use_cache": False}).facts().arithmetic
+    assert told is not None
+    assert (told.beams, told.kv_cache, told.logits_of_all_inputs, told.unclear) == (3, False, False, None)
+
+
 def test_claim_9_a_lora_adapter_computes_in_the_models_precision(load: Load, adapter: Path) -> None:
     backend = load(adapter=adapter, precision="bf16", lora={"adapter_path": str(adapter)})
     dtypes = {str(parameter.dtype) for parameter in backend._loaded.generator.model.parameters()}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,13 @@ def test_a_json_file_is_replaced_whole(tmp_path: Path) -> None:
     write_json(path, {"a": 2})
     assert path.read_text() == '{\n  "a": 2\n}\n'
     assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_claim_6_10_a_lock_that_is_held_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    folder = StudyFolder.create(tmp_path, "s", "0" * 64, 0.0)
+    with (folder.root / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        release = threading.Timer(0.3, fcntl.flock, (held, fcntl.LOCK_UN))
+        release.start()
+        with folder.owned():
+            release.join()

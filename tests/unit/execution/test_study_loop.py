@@ -17,7 +17,7 @@ from scripted_launcher import Script, ScriptedLauncher, completes, exits, valid_
 from llem.ended import Ended
 from llem.errors import CliExit, UsageError
 from llem.execution.journal import read_journal
-from llem.execution.observer import Observer
+from llem.execution.observer import Observer, RunEnding
 from llem.execution.start import StudyEnd, resume_study, start_study
 from llem.launch.protocol import Attempt
 from llem.study import parse_study
@@ -339,6 +339,23 @@ def test_claim_18_signals_that_come_together_are_an_interrupt_and_not_a_killed_r
     assert end.exit_code is CliExit.INTERRUPTED
     assert events(end)[-2:] == ["run_interrupted", "study_interrupted"]
     assert json.loads((end.folder / "manifest.json").read_text())["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(("code", "asked", "shown"), [(7, False, ("one", "two")), (8, True, ())])
+def test_the_last_words_of_a_run_are_shown_where_it_failed_and_not_where_somebody_ended_it(
+    tmp_path: Path, code: int, asked: bool, shown: tuple[str, ...]
+) -> None:
+    class Listening(Observer):
+        def run_ended(self, ending: RunEnding) -> None:
+            assert ending.last_words == shown
+
+    def script(attempt: Attempt) -> Ended:
+        (attempt.folder / "container.log").write_text("one\ntwo\n")
+        if asked:
+            os.kill(os.getpid(), signal.SIGINT)
+        return Ended(code)
+
+    run(tmp_path, ScriptedLauncher(script), observer=Listening())
 
 
 def test_whatever_an_observer_does_the_runner_is_stopped_and_the_manifest_says_so(tmp_path: Path) -> None:

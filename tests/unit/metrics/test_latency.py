@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem_runner.backends.protocol import RequestOutput
-from llem_runner.metrics.latency import distribution, latency_of, percentile
+from llem_runner.metrics.latency import distribution, latency_of, percentile, unknown_parts
 
 
-def request(token_times_s: tuple[float, ...], **overrides: object) -> RequestOutput:
+def request(token_times_s: tuple[float, ...], /, **overrides: object) -> RequestOutput:
     values: dict[str, object] = {
         "token_ids": tuple(range(len(token_times_s))),
         "input_tokens": 5,
@@ -69,3 +69,38 @@ def test_percentiles_agree_with_numpy(values: list[float]) -> None:
     assert found is not None
     expected = numpy.percentile(values, [50, 90, 95, 99])
     assert [found.p50, found.p90, found.p95, found.p99] == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-9)
+
+
+def test_claim_8_6_percentiles_come_with_the_sample_count() -> None:
+    latency = latency_of([request((100.5, 100.6, 100.8), queued_s=0.1)] * 3)
+    assert [part.n for part in (latency.request_s, latency.queue_s, latency.ttft_s, latency.itl_s) if part] == [
+        *(3, 3, 3),
+        6,
+    ]
+    assert unknown_parts([], latency) == {}
+
+
+@pytest.mark.parametrize(
+    ("requests", "reasons"),
+    [
+        ([request((101.0,))], {"itl_s": "no request has two output tokens"}),
+        (
+            [request((100.5, 100.6)), request((100.5, 100.5), token_times_s=())],
+            {"itl_s": "generation gave no time of every token for 1 of 2 requests"},
+        ),
+        (
+            [request((100.5, 100.6), first_token_s=None, token_times_s=())] * 2,
+            {
+                "ttft_s": "generation gave none for 2 of 2 requests",
+                "itl_s": "generation gave no time of every token for 2 of 2 requests",
+            },
+        ),
+    ],
+    ids=["single-tokens", "several-tokens-a-step", "beam-search"],
+)
+def test_claim_8_6_a_time_that_is_not_known_has_its_reason(
+    requests: list[RequestOutput], reasons: dict[str, str]
+) -> None:
+    unknown = unknown_parts(requests, latency_of(requests))
+    assert unknown.pop("queue_s") == "this engine has no queue, or does not tell"
+    assert unknown == reasons

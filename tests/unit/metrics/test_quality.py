@@ -89,6 +89,18 @@ def test_throttling_fails_and_where_no_board_tells_it_is_unknown(throttled: bool
     assert quality.throttling(throttled).passed is passed
 
 
+@pytest.mark.parametrize(
+    ("share", "passed", "value"), [(0.799, False, 79.9), (0.8, True, 80.0), (1.0, True, 100.0), (None, None, None)]
+)
+def test_claim_8_7_saturation_asks_for_80_percent_of_the_window(
+    share: float | None, passed: bool | None, value: float | None
+) -> None:
+    check = quality.saturation(share)
+    assert check.passed is passed
+    assert check.value == (None if value is None else pytest.approx(value))
+    assert check.limit == 80.0
+
+
 @pytest.mark.parametrize("real", [True, False])
 def test_only_real_weights_pass(real: bool) -> None:
     assert quality.real_weights(real).passed is real

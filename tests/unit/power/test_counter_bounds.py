@@ -24,7 +24,7 @@ BOARDS = (
 TOLERANCE_J = 1e-6
 power_w = st.floats(0, 700)
 seeds = st.integers(0, 2**32)
-examples = int(os.environ.get("LLEM_BOUND_EXAMPLES", "300"))
+examples = int(os.environ.get("LLEM_BOUND_EXAMPLES", "150"))
 thorough = settings(
     max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )

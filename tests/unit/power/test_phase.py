@@ -7,7 +7,7 @@ import random
 import pytest
 from sensor_simulator import Polls, Sensor, constant, simulate
 
-from llem_runner.power.phase import StepTimes, fit_rhythm
+from llem_runner.power.phase import Rhythms, StepTimes, fit_rhythm
 from llem_runner.power.steps import find_steps
 
 
@@ -50,6 +50,6 @@ def test_a_step_time_never_leaves_its_own_bracket() -> None:
     rng = random.Random(3)
     series = simulate(constant(300), Sensor(step_jitter_s=0.04), Polls(drop_out=0.2, jitter_s=0.02), 30.0, rng)
     steps = find_steps(series)
-    times = StepTimes(steps)
+    times = StepTimes(Rhythms(steps))
     for step in range(len(steps)):
         assert steps.earliest_s[step] <= times.at(step) <= steps.latest_s[step]

@@ -122,7 +122,7 @@ def test_claim_7_9_with_a_counter_the_bounds_hold_and_are_narrow_where_its_lag_i
     lag = board_facts(board).counter_lag_ms
     found: dict[int, list[Answer]] = {}
     for trace in TRACES:
-        for _ in range(3):
+        for _ in range(6):
             series = with_a_counter(trace, rng.uniform(lag.low, lag.high) / 1000, poll_s, rng)
             estimator = Estimator(series, board_facts(board))
             for span in trace.spans():

@@ -58,6 +58,7 @@ ROWS: list[tuple[int | None, dict[str, bool], FailureKind | None, FailureKind]] 
     (143, {}, None, K.RUNNER_CRASH),
     (9, {}, None, K.RUNNER_CRASH),
     (255, {}, None, K.RUNNER_CRASH),
+    (255, {"engine_gone": True}, None, K.ENGINE_UNREACHABLE),
     (139, {}, K.TIMEOUT, K.RUNNER_CRASH),
 ]
 
@@ -92,6 +93,14 @@ def test_the_exit_code_decides_the_kind_and_error_json_gives_the_words() -> None
     contradicted = diagnose(Ended(6), None, error(K.MODEL, "no such model"))
     assert contradicted.kind is K.GPU_LOST
     assert "it said: no such model" in contradicted.message
+
+
+def test_claim_6_13_a_runner_that_had_no_room_to_say_why_it_failed_failed_for_want_of_room() -> None:
+    failure = diagnose(Ended(1), None, no_room=True)
+    assert failure.kind is K.DISK
+    assert failure.message.startswith("a file could not be written: the disk is full. Make room")
+    assert diagnose(Ended(1), None, error(K.RUNNER_CRASH, "a bug"), no_room=True).kind is K.RUNNER_CRASH
+    assert diagnose(Ended(139), None, no_room=True).kind is K.RUNNER_CRASH
 
 
 def test_why_a_result_was_rejected_is_in_the_message() -> None:

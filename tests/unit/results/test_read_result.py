@@ -174,16 +174,21 @@ FACTS = HostFacts(
     cycle=3,
     attempt=2,
     image=Image(name="llem-pytorch:0.1.0", digest="sha256:abc"),
-    environment={"hostname": "node1"},
+    launched={"engine": "Docker 27"},
+    study={"llem_version": "1.2", "git": {"commit": "abc", "dirty": False}},
     warnings=(ResultWarning(code="host", message="said"),),
 )
 
 
 def test_claim_16_a_result_is_completed_with_what_only_the_host_knows() -> None:
-    done = complete(result({"cycle": 99, "experiment_id": "forged"}), FACTS)
+    done = complete(result({"cycle": 99, "experiment_id": "forged", "environment.study": {"git": "forged"}}), FACTS)
     assert (done.experiment_id, done.cycle, done.attempt) == (EXPERIMENT_ID, 3, 2)
     assert done.image.digest == "sha256:abc"
-    assert done.environment == {**result().environment, "host": {"hostname": "node1"}}
+    assert done.environment == {
+        **result().environment,
+        "launch": {"engine": "Docker 27"},
+        "study": {"llem_version": "1.2", "git": {"commit": "abc", "dirty": False}},
+    }
     assert done.warnings[-1].code == "host"
     assert done.energy == result().energy
 

@@ -52,7 +52,8 @@ def test_claim_2_study_result_json_has_exactly_the_names_of_the_design(tmp_path:
     head = ["schema_version", "study_name", "study_design_hash", "started_unix_s", "ended_unix_s", "simulated", "runs"]
     assert list(record) == [*head, "experiments_skipped", "experiments", "failures", "skipped", "warnings"]
     assert record["runs"] == {"total": 4, "completed": 2, "failed": 1, "interrupted": 1}
-    assert set(record["experiments"][0]) == {"experiment_id", "swept", "cycles", "quality", "metrics"}
+    names = ["experiment_id", "swept", "cycles", "failed", "quality", "simulated", "metrics"]
+    assert list(record["experiments"][0]) == names
     energy = record["experiments"][0]["metrics"]["energy.per_output_token_j"]
     assert set(energy) == {"mean", "ci95_half_width", "cv", "n", "values"}
     assert energy["values"] == [0.8, 0.82]

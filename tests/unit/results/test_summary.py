@@ -31,7 +31,7 @@ def test_claim_2_the_table_shows_tokens_per_second_joule_per_token_interval_and_
     found = table([0.80, 0.81, 0.79], swept={"pytorch.batch_size": 8})
     assert found.headers == ("experiment", "batch_size", "tokens/s", "J/output token", "quality", "cycles")
     assert found.rows[0] == (EXPERIMENT_ID, "8", "250 ± 0", "0.8 ± 0.025", "A", "3")
-    assert found.rows[1] == ("f" * 12, "8", "–", "–", "–", "0")
+    assert found.rows[1] == ("f" * 12, "8", "–", "–", "–", "0 (1 failed)")
     assert found.notes == ()
 
 

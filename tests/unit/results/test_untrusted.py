@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from llem.untrusted import Untrusted, open_untrusted, read_untrusted
+from llem.untrusted import MOST_IN_PIECES_BYTES, Untrusted, is_there, open_untrusted, read_piece, read_untrusted
 
 NAME = "out/result.json"
 CAP = 1000
@@ -127,3 +127,21 @@ def test_no_file_descriptor_is_left_open(run_folder: Path) -> None:
         except Untrusted:
             continue
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_claim_6_7_a_file_of_holes_is_read_in_pieces_to_a_bound_and_no_further(run_folder: Path) -> None:
+    with (run_folder / NAME).open("wb") as file:
+        file.truncate(10**12)
+    assert len(read_piece(run_folder, NAME, 0, 1000)) == 1000
+    assert len(read_piece(run_folder, NAME, MOST_IN_PIECES_BYTES - 10, 1000)) == 10
+    assert read_piece(run_folder, NAME, MOST_IN_PIECES_BYTES, 1000) == b""
+    assert read_piece(run_folder, NAME, MOST_IN_PIECES_BYTES + 10, 1000) == b""
+
+
+def test_claim_6_7_only_what_could_be_read_is_there(run_folder: Path) -> None:
+    assert not is_there(run_folder, NAME)
+    (run_folder / NAME).symlink_to("/etc/passwd")
+    assert not is_there(run_folder, NAME)
+    (run_folder / NAME).unlink()
+    (run_folder / NAME).touch()
+    assert is_there(run_folder, NAME)

@@ -11,9 +11,8 @@ from llem_runner.backends.protocol import BackendFacts
 from llem_runner.contract.result import (
     Check,
     DeviceEnergy,
-    Distribution,
     Energy,
-    Latency,
+    HostEnergy,
     Memory,
     RecorderStats,
     Thermal,
@@ -23,7 +22,6 @@ from llem_runner.contract.result import (
 from llem_runner.power.boards import Family
 from llem_runner.power.sensors import Board
 
-SOME = Distribution(mean=1, p50=1, p90=1, p95=1, p99=1, n=1)
 AGREES = Check(name="counter_agrees", passed=True, value=1.0, limit=3.0)
 EVEN = RecorderStats(period_s=0.047, jitter_p50_s=0, jitter_p99_s=0, largest_gap_s=0.05)
 
@@ -35,13 +33,12 @@ def facts(**keys: Any) -> BackendFacts:
 
 def workload(**keys: Any) -> set[str]:
     whole: dict[str, Any] = {
-        "latency": Latency(request_s=SOME, queue_s=SOME, ttft_s=SOME, itl_s=SOME),
         "memory": Memory(peak_allocated_bytes=1),
         "tokens": Tokens(input=1, output=1, total=2, cached=0),
         "warmup": Warmup(iterations=5, converged=True, cv=0.01),
         "facts": facts(),
     }
-    return {code for code, _ in unmeasured.of_the_workload(**{**whole, **keys})} - {"flops_not_counted"}
+    return {code for code, _ in unmeasured.of_the_workload(**{**whole, **keys})}
 
 
 def boards(**keys: Any) -> set[str]:
@@ -66,9 +63,6 @@ def test_where_everything_is_known_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("keys", "code"),
     [
-        ({"latency": Latency(request_s=SOME, ttft_s=SOME, itl_s=SOME)}, "queue_time_unknown"),
-        ({"latency": Latency(request_s=SOME, queue_s=SOME, itl_s=SOME)}, "first_token_time_unknown"),
-        ({"latency": Latency(request_s=SOME, queue_s=SOME, ttft_s=SOME)}, "token_times_unknown"),
         ({"memory": Memory()}, "allocator_unknown"),
         ({"tokens": Tokens(input=1, output=1, total=2)}, "cached_tokens_unknown"),
         ({"facts": facts(parameters=None)}, "model_size_unknown"),
@@ -79,6 +73,47 @@ def test_where_everything_is_known_nothing_is_said() -> None:
 )
 def test_what_the_engine_does_not_tell_has_a_warning(keys: dict[str, Any], code: str) -> None:
     assert workload(**keys) == {code}
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        ("queue_s", "queue_time_unknown"),
+        ("ttft_s", "first_token_time_unknown"),
+        ("itl_s", "token_times_unknown"),
+    ],
+)
+def test_claim_8_6_a_time_that_is_not_known_has_a_warning_with_the_reason(part: str, code: str) -> None:
+    [(told, message)] = unmeasured.of_the_times({part: "the engine is silent"})
+    assert told == code
+    assert message.endswith("are unknown: the engine is silent.")
+
+
+MEASURED = HostEnergy(cpu_j=1.0, dram_j=1.0, source="rapl", estimated=False)
+
+
+@pytest.mark.parametrize(
+    ("energy", "problem", "codes"),
+    [
+        (MEASURED, None, []),
+        (MEASURED.model_copy(update={"dram_j": None}), None, ["memory_energy_unknown"]),
+        (HostEnergy(cpu_j=1.0, dram_j=1.0, source="codecarbon", estimated=True), None, []),
+        (HostEnergy(source="none", estimated=False), "it is not there", ["host_energy_not_measured"]),
+    ],
+)
+def test_claim_8_9_host_energy_that_is_not_known_has_a_warning_with_the_reason(
+    energy: HostEnergy, problem: str | None, codes: list[str]
+) -> None:
+    told = list(unmeasured.of_the_host(energy, problem))
+    assert [code for code, _ in told] == codes
+    assert problem is None or problem in told[0][1]
+
+
+def test_claim_8_5_work_that_was_not_counted_has_a_warning_with_the_reason_and_no_other_has() -> None:
+    [(code, message)] = unmeasured.of_the_compute("models of type x are not known to it")
+    assert code == "flops_not_counted"
+    assert "models of type x" in message
+    assert list(unmeasured.of_the_compute(None)) == []
 
 
 @pytest.mark.parametrize(

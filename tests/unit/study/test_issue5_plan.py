@@ -158,20 +158,9 @@ def test_claim_5_8_distinct_values_see_through_presets() -> None:
 
 
 NOT_BUILT = {
-    "runners: {pytorch: docker}": ["runners.pytorch"],
-    "runners: {pytorch: 'docker:x'}": ["runners.pytorch", "images.pytorch"],
-    "images: {pytorch: x}": ["images.pytorch"],
     "images: {pytorch: {pull: never}}": ["images.pytorch.pull"],
-    "docker: {network: host, shm_size: 4g, memory_limit: 9g, gpu_driver: cdi}": [
-        "docker.gpu_driver",
-        "docker.memory_limit",
-        "docker.shm_size",
-        "docker.network",
-    ],
-    "execution: {gate: {band_c: 3, max_wait_seconds: 60}, parallel: gpus, gpus: [0, GPU-1], on_complete: x}": [
-        "execution.gpus",
+    "execution: {parallel: gpus, on_complete: x}": [
         "execution.parallel",
-        "execution.gate",
         "execution.on_complete",
     ],
     "execution: {skip_preflight: true}": ["execution.skip_preflight"],

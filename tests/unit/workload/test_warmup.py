@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from llem_runner.contract.sections import WarmupConfig
-from llem_runner.workload.warmup import WarmupWatch, coefficient_of_variation, temperature_settled
+from llem_runner.metrics.scatter import coefficient_of_variation
+from llem_runner.workload.warmup import WarmupWatch, temperature_settled
 
 
 def iterate(
     watch: WarmupWatch,
     seconds_per_token: list[float],
     period_s: float = 1.0,
-    temperature_c: list[float | None] | None = None,
+    temperature_c: Sequence[float | None] | None = None,
 ) -> list[bool]:
     """Feed iterations of `period_s` each; `done` after each of them."""
     done = []
@@ -112,3 +115,46 @@ def test_temperature_is_settled_below_one_degree_in_ten_seconds(
     readings: list[tuple[float, float]], settled: bool
 ) -> None:
     assert temperature_settled(readings) is settled
+
+
+# Speeds of the last five iterations, the temperature over the last ten seconds, whether the warm-up has converged.
+# Of n values around 1 of which one is off by d the coefficient of variation is d / √n / (1 + d / n).
+STEADY_SPEED, RESTLESS_SPEED = [1.0, 1.0, 1.0, 1.0, 1.1], [1.0, 1.0, 1.0, 1.0, 1.2]
+CONDITIONS = [
+    (STEADY_SPEED, [50.0] * 11, True),
+    (STEADY_SPEED, [50.0] * 6 + [50.9] * 5, True),
+    (STEADY_SPEED, [50.0] * 6 + [51.0] * 5, False),
+    (STEADY_SPEED, [51.0] * 6 + [50.0] * 5, False),
+    (RESTLESS_SPEED, [50.0] * 11, False),
+    (RESTLESS_SPEED, [50.0] * 6 + [51.0] * 5, False),
+]
+
+
+@pytest.mark.parametrize(("speeds", "temperatures_c", "converged"), CONDITIONS)
+def test_claim_8_2_speed_and_temperature_must_both_be_steady(
+    speeds: list[float], temperatures_c: list[float], converged: bool
+) -> None:
+    config = WarmupConfig(cv_threshold=0.05, max_iterations=1000, thermal_floor_seconds=0.0)
+    watch = WarmupWatch(config, started_s=0.0, has_sensor=True)
+    iterate(watch, [1.0] * 6 + speeds, temperature_c=temperatures_c)
+    assert watch.converged is converged
+    assert watch.done is converged
+
+
+def test_claim_8_2_a_scatter_of_exactly_the_threshold_is_not_under_it() -> None:
+    cv = coefficient_of_variation(STEADY_SPEED)
+    assert cv is not None
+    for threshold, converged in ((cv, False), (cv * 1.001, True)):
+        watch = WarmupWatch(WarmupConfig(cv_threshold=threshold), started_s=0.0, has_sensor=False)
+        iterate(watch, STEADY_SPEED)
+        assert watch.converged is converged
+
+
+def test_claim_8_2_a_warmup_that_never_converges_ends_at_its_maximum_and_says_what_it_did() -> None:
+    config = WarmupConfig(max_iterations=12, thermal_floor_seconds=5.0)
+    watch = WarmupWatch(config, started_s=0.0, has_sensor=True)
+    done = iterate(watch, [1.0, 2.0] * 6, temperature_c=[50.0 + index for index in range(12)])
+    assert done == [False] * 11 + [True]
+    outcome = watch.outcome()
+    assert (outcome.iterations, outcome.converged, outcome.duration_s) == (12, False, 12.0)
+    assert outcome.cv == pytest.approx(coefficient_of_variation([2.0, 1.0, 2.0, 1.0, 2.0]))

@@ -46,6 +46,8 @@ class _Loaded:
     encoder: PromptEncoder
     generator: Generator
     stop_token_ids: tuple[int, ...]
+    model_path: str
+    adapter_path: str | None
 
 
 class PytorchBackend:
@@ -82,7 +84,8 @@ class PytorchBackend:
             model = add_lora(model, config.lora, adapter_path)
         stops = stop_token_ids_of(defaults, tokenizer)
         settings = generation_settings(config, stops, _pad_token_id(defaults, tokenizer, stops), passthrough.generation)
-        self._loaded = _Loaded(config, device, tokenizer, encoder, _generator(model, settings, section), stops)
+        generator = _generator(model, settings, section)
+        self._loaded = _Loaded(config, device, tokenizer, encoder, generator, stops, model_path, adapter_path)
         if config.synthetic:
             self._loaded.generator.longest_input = config.synthetic.input_len
 
@@ -144,7 +147,9 @@ class PytorchBackend:
     def facts(self) -> BackendFacts:
         """What was loaded; see `facts.facts_of`."""
         loaded = self._need()
-        return facts.facts_of(loaded.config, loaded.generator, loaded.device, loaded.stop_token_ids)
+        model = loaded.generator.model
+        files = facts.model_files(loaded.config, model, loaded.model_path, loaded.adapter_path)
+        return facts.facts_of(loaded.config, loaded.generator, loaded.device, loaded.stop_token_ids, files)
 
     def unload(self) -> None:
         """Free everything; safe to call twice and after an error."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from llem_runner.backends.protocol import BackendFacts
+from llem_runner.backends.pytorch.arithmetic import arithmetic_of
 from llem_runner.backends.pytorch.generation import Generator
 from llem_runner.backends.pytorch.loading import compile_settings
 from llem_runner.contract import ExperimentConfig
 from llem_runner.contract.engines import PytorchConfig
+from llem_runner.workload.model_files import describe_model
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft", "bitsandbytes", "numpy")
 _SHAPE = (
@@ -30,9 +33,9 @@ _SHAPE = (
 
 
 def facts_of(
-    config: ExperimentConfig, generator: Generator, device: str, stop_token_ids: tuple[int, ...]
+    config: ExperimentConfig, generator: Generator, device: str, stop_token_ids: tuple[int, ...], files: dict[str, Any]
 ) -> BackendFacts:
-    """What `generator` computes with."""
+    """What `generator` computes with; `files` are those that it was loaded from (`model_files`)."""
     model = generator.model
     devices = sorted(devices_of(model))
     return BackendFacts(
@@ -45,11 +48,31 @@ def facts_of(
         model_bytes=int(model.get_memory_footprint()),
         stop_token_ids=stop_token_ids,
         warnings=_warnings(config, generator, device, devices, stop_token_ids),
+        arithmetic=arithmetic_of(model, generator.settings),
+        model=files,
         notes={
             "architecture": shape_of(model.config),
-            "cuda": torch.version.cuda,
+            "torch": torch_build(),
         },
+        processes_per_gpu=1 if any(name.startswith("cuda") for name in devices) else 0,
     )
+
+
+def model_files(config: ExperimentConfig, model: Any, model_path: str, adapter_path: str | None) -> dict[str, Any]:
+    """What was loaded from the folder, or the name, `model_path`, and of the adapter beside it."""
+    files = describe_model(Path(model_path), getattr(model.config, "_commit_hash", None) or config.revision)
+    source = adapter_path or (config.lora.adapter_path if config.lora else None)
+    return {**files, "adapter": describe_model(Path(source))} if source else files
+
+
+def torch_build() -> dict[str, Any]:
+    """Which build of torch: version, source, and what it was built for."""
+    return {
+        "version": torch.__version__,
+        "git": torch.version.git_version,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
+    }
 
 
 def devices_of(model: Any) -> set[str]:

@@ -4,6 +4,7 @@ from .daemon import Daemon
 from .engine import BASE_IMAGE, PYTORCH_IMAGE, REPOSITORY, Engine
 from .errors import EngineError, EngineImpossible
 from .gpus import ENVIRONMENT_VARIABLE, LIBRARY_VARIABLE, SimulatedGpus
+from .images import wheels_image
 
 __all__ = [
     "BASE_IMAGE",
@@ -16,4 +17,5 @@ __all__ = [
     "EngineError",
     "EngineImpossible",
     "SimulatedGpus",
+    "wheels_image",
 ]

@@ -20,11 +20,12 @@ from .errors import EngineError
 from .packages import Apt
 
 CODENAME = "bookworm"
-BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
+BASE_PACKAGES = ("ca-certificates", "make", "python3", "python3-venv")
 BASE_IMAGE = f"llem-base:{CODENAME}"
 PYTHON_OF_BASE = "3.11"
 INPUTS_LABEL = "org.llem.test-engine.inputs"
 _TORCH_CPU_INDEX = os.environ.get("TORCH_CPU_INDEX", "https://download.pytorch.org/whl/cpu")
+_LOCKS = ("images/installer.lock", "images/pytorch/requirements-cpu.lock", "compose/requirements.lock")
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 # On a tmpfs of its own: no write has to reach the disk, and a killed bootstrap leaves neither files nor mounts.
 _ON_TMPFS = 'mount -t tmpfs -o mode=1777 tmpfs "$0" && TMPDIR=$0 exec "$@"'
@@ -69,19 +70,15 @@ class ImageBuilder:
 
     def _wheels(self) -> str:
         """An image that holds nothing but the wheels of the locks."""
-        locks = [
-            self.repository / "images" / "installer.lock",
-            self.repository / "images/pytorch/requirements-cpu.lock",
-        ]
-        image = f"llem-wheels:{self._digest(locks)}"
+        image = wheels_image(self.repository)
         if self._label(image) is not None:
             return image
         tell("  wheels …")
         folder = self.work / "wheels"
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--only-binary=:all:", "--python-version", PYTHON_OF_BASE, "--dest", str(folder)]
-        for lock in locks:
-            command += ["-r", str(lock)]
+        for lock in _LOCKS:
+            command += ["-r", str(self.repository / lock)]
         try:
             output_of(command)
         except EngineError:
@@ -94,7 +91,7 @@ class ImageBuilder:
     def _pytorch(self, image: str, wheels: str) -> None:
         runner = sorted((self.repository / "runner").rglob("*.py"))
         recipe = sorted(path for path in (self.repository / "images").rglob("*") if path.is_file())
-        inputs = self._digest([*recipe, *runner])
+        inputs = _digest(self.repository, [*recipe, *runner])
         if self._label(image) == inputs:
             return
         tell(f"  {image} …")
@@ -148,9 +145,15 @@ class ImageBuilder:
             client.close()
         return str(labels.get(INPUTS_LABEL, ""))
 
-    def _digest(self, files: list[Path]) -> str:
-        sha = hashlib.sha256()
-        for file in files:
-            content = file.read_bytes()
-            sha.update(f"{file.relative_to(self.repository)} {len(content)} ".encode() + content)
-        return sha.hexdigest()[:16]
+
+def wheels_image(repository: Path) -> str:
+    """The name of the image with the wheels of the locks of the checkout at `repository`."""
+    return f"llem-wheels:{_digest(repository, [repository / lock for lock in _LOCKS])}"
+
+
+def _digest(repository: Path, files: list[Path]) -> str:
+    sha = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        sha.update(f"{file.relative_to(repository)} {len(content)} ".encode() + content)
+    return sha.hexdigest()[:16]

@@ -15,7 +15,8 @@ from pathlib import Path
 from .commands import output_of, tell
 from .errors import EngineError, EngineImpossible
 
-WANTED = ("containerd", "docker.io", "mmdebstrap", "runc", "tini")
+# The last three are for the tests of `compose/`: Compose, a registry, and what looks after the registry's health.
+WANTED = ("containerd", "docker.io", "mmdebstrap", "runc", "tini", "busybox", "docker-compose", "docker-registry")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -52,9 +53,13 @@ class Programs:
         triple = f"{platform.machine()}-linux-gnu"
         return f"{self.root}/usr/lib/{triple}:{self.root}/lib/{triple}"
 
+    def modules(self) -> str:
+        """A PYTHONPATH for the system's Python: the modules of those programs that are written in it."""
+        return f"{self.root}/usr/lib/python3/dist-packages"
+
     def program(self, name: str) -> Path:
         """The full path of one of them. Raises EngineError where no package brought it."""
-        for folder in ("usr/sbin", "usr/bin", "sbin"):
+        for folder in ("usr/sbin", "usr/bin", "sbin", "bin"):
             if (self.root / folder / name).exists():
                 return self.root / folder / name
         raise EngineError(f"none of the packages {', '.join(WANTED)} brought {name}")

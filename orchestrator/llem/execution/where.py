@@ -1,0 +1,215 @@
+"""Where the runs of a study happen: a launcher for each backend, chosen once and kept for all that follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from llem.errors import NotReadyError
+from llem.launch.docker import ContainerSettings, DockerLauncher, default_image
+from llem.launch.docker import has_image as engine_has_image
+from llem.launch.engine import engine_answers
+from llem.launch.local import LocalLauncher
+from llem.launch.protocol import Launcher
+from llem.study.settings import BackendPlace, need_docker
+from llem_runner.contract import ExperimentConfig
+from llem_runner.contract.result import Image
+from llem_runner.contract.strict import Record
+
+LauncherName = Literal["docker", "local"]
+
+
+class BackendWhere(Record):
+    """Where a backend's runs happen, and in which image (None for the local launcher, which has none)."""
+
+    launcher: LauncherName
+    image: str | None = None
+    digest: str | None = None
+    """What the image's name meant when the study began."""
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """What launchers are made with."""
+
+    containers: ContainerSettings
+    gpus: tuple[int | str, ...] | None
+    """Those that the study may use; None for all."""
+    wants_gpus: bool
+
+
+class Launchers:
+    """The launcher of each backend; several backends may share one."""
+
+    def __init__(self, by_backend: Mapping[str, Launcher], where: Mapping[str, BackendWhere], why: str = "") -> None:
+        self._by_backend = dict(by_backend)
+        self._why = why
+        self._where = dict(where)
+        self._images: Mapping[str, Image] = {}
+
+    @property
+    def where(self) -> dict[str, BackendWhere]:
+        """What is to be remembered of them; complete once they are prepared."""
+        return {
+            backend: BackendWhere(
+                launcher=each.launcher, image=self.image(backend).name, digest=self.image(backend).digest
+            )
+            for backend, each in self._where.items()
+        }
+
+    def of(self, config: ExperimentConfig) -> Launcher:
+        """The launcher of an experiment's backend."""
+        return self._by_backend[config.backend]
+
+    def image(self, backend: str) -> Image:
+        """The image of a backend's runs; of local ones one without a name."""
+        return self._images.get(backend) or Image()
+
+    def prepare(self, parent: Path, resumed: str | None = None, needed: Collection[str] | None = None) -> None:
+        """Make them ready for the backends that are `needed` (None: all).
+
+        `resumed` is the uid of a study that goes on. Raises NotReadyError.
+        """
+        images: dict[str, Image] = {}
+        named = {backend: each.image for backend, each in self._where.items() if each.image}
+        for launcher in self._distinct():
+            of_it = [backend for backend, each in self._by_backend.items() if each is launcher]
+            if backends := [backend for backend in of_it if needed is None or backend in needed]:
+                own = {backend: named[backend] for backend in backends if backend in named}
+                images.update(launcher.prepare(backends, own, parent, resumed))
+        self._images = images
+
+    def check_readable(self, folders: Sequence[str]) -> None:
+        """Raise NotReadyError where a run could not read one of these model or adapter folders."""
+        for launcher in self._distinct():
+            launcher.check_readable(folders)
+
+    def any_gpu(self) -> bool:
+        """Whether any run can have a GPU."""
+        return any(place.gpu_uuids for launcher in self._distinct() for place in launcher.capacity())
+
+    def gpu_models(self) -> tuple[str, ...]:
+        """The models of the GPUs that runs can have."""
+        places = [place for launcher in self._distinct() for place in launcher.capacity()]
+        return tuple(dict.fromkeys(place.gpu_model for place in places if place.gpu_model))
+
+    @property
+    def engine(self) -> str | None:
+        """The id of the container engine, where there is one."""
+        return next((each.engine_id for each in self._distinct() if each.engine_id), None)
+
+    def keep_runner(self, study_folder: Path, name: str | None) -> str | None:
+        """`Launcher.keep_runner`; None where no launcher needs a copy. Raises NotReadyError."""
+        names = [launcher.keep_runner(study_folder, name) for launcher in self._distinct()]
+        return next(filter(None, names), None)
+
+    def described(self, wants_gpus: bool) -> str:
+        """Where runs happen, in one line for people."""
+        how = "; ".join(f"runs are {launcher.described}" for launcher in self._distinct())
+        places = {place for launcher in self._distinct() for place in launcher.capacity() if place.gpu_model}
+        gpus = sorted(f"{len(place.gpu_uuids)} × {place.gpu_model}" for place in places)
+        on_cpu = "on the CPU: no NVIDIA GPU was found" if wants_gpus else "on the CPU, as the study asks"
+        line = f"{how}, {'on ' + ', '.join(gpus) if gpus and wants_gpus else on_cpu}."
+        return f"{self._why}: {line}" if self._why else line[0].upper() + line[1:]
+
+    def clear(self, study_uid: str) -> None:
+        """End and remove whatever is left of a study that is ours."""
+        for launcher in self._distinct():
+            launcher.clear(study_uid)
+
+    def kill(self) -> None:
+        """Kill what runs, at once: called from a signal handler."""
+        for launcher in self._distinct():
+            launcher.kill()
+
+    def close(self) -> None:
+        """End whatever of ours still runs."""
+        for launcher in self._distinct():
+            launcher.close()
+
+    def _distinct(self) -> Iterable[Launcher]:
+        return list({id(launcher): launcher for launcher in self._by_backend.values()}.values())
+
+
+def only(launcher: Launcher, backends: Iterable[str]) -> Launchers:
+    """One launcher, given, for all backends."""
+    named = list(backends)
+    return Launchers(dict.fromkeys(named, launcher), dict.fromkeys(named, BackendWhere(launcher="local")))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where each backend runs, and what people should know of why (empty: it is as they said)."""
+
+    where: Mapping[str, BackendWhere]
+    why: str = ""
+
+
+def choose_where(
+    places: Mapping[str, BackendPlace],
+    answers: Callable[[], bool] = engine_answers,
+    has_image: Callable[[str], bool] = engine_has_image,
+) -> Choice:
+    """What `runners: auto` means on this machine today. Raises NotReadyError where containers are needed in vain.
+
+    Where nothing is `auto`, nobody is asked whether an engine `answers` and `has_image`.
+    """
+    auto = [backend for backend, place in places.items() if place.runner == "auto"]
+    several = need_docker(places)
+    there = bool(auto) and answers()
+    if several and not there:
+        by_hand = ", ".join(f"{backend}: local" for backend in several)
+        raise NotReadyError(
+            f"Backends {', '.join(places)} in one study need containers, and no container engine answers. Start one. "
+            f"Or, if all of them are installed in this Python, say so: runners: {{{by_hand}}}"
+        )
+    if several or not auto:
+        local = {backend for backend, place in places.items() if place.runner == "local"}
+        return Choice({backend: _where(backend, place, backend in local) for backend, place in places.items()})
+    [(backend, place)] = places.items()
+    why = _why_local(backend, place, there, has_image)
+    return Choice({backend: _where(backend, place, bool(why))}, why)
+
+
+def _where(backend: str, place: BackendPlace, local: bool) -> BackendWhere:
+    if local:
+        return BackendWhere(launcher="local")
+    return BackendWhere(launcher="docker", image=place.image or default_image(backend))
+
+
+def _why_local(backend: str, place: BackendPlace, answers: bool, has_image: Callable[[str], bool]) -> str:
+    """Why `auto` means local here; empty where it means docker."""
+    if not answers:
+        return "No container engine answers"
+    # An image that somebody named is meant; one that nobody named and nobody built is no reason not to begin.
+    if place.image is None and not has_image(default_image(backend)):
+        return f"A container engine answers, but has no image {default_image(backend)} (docs/containers.md)"
+    return ""
+
+
+def open_launchers(
+    choice: Choice,
+    options: LaunchOptions,
+    stop: Callable[[float], bool],
+    notice: Callable[[str], None],
+) -> Launchers:
+    """Make the launchers; nothing is started. Raises NotReadyError where an engine is needed and none answers."""
+    pinned = {backend: each.digest for backend, each in choice.where.items() if each.digest}
+    makers: dict[LauncherName, Callable[[], Launcher]] = {
+        "local": lambda: LocalLauncher(wanted=options.gpus),
+        "docker": lambda: DockerLauncher(
+            options.containers,
+            wants_gpus=options.wants_gpus,
+            gpus=options.gpus,
+            pinned=pinned,
+            stop=stop,
+            notice=notice,
+        ),
+    }
+    made: dict[LauncherName, Launcher] = {
+        name: makers[name]() for name in dict.fromkeys(each.launcher for each in choice.where.values())
+    }
+    by_backend = {backend: made[each.launcher] for backend, each in choice.where.items()}
+    return Launchers(by_backend, choice.where, choice.why)

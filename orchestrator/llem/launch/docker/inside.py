@@ -1,0 +1,100 @@
+"""What is seen inside containers of an engine: whether an image will do, which GPUs there are, what memory they use."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from llem.launch.docker.engine import Engine, EngineImage, Json
+from llem.launch.docker.faults import LIMIT_REFUSED
+from llem.launch.docker.gpu_access import gpu_access
+from llem.launch.docker.probe import Workplace, probed
+from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, GpuDriver, Gpus, Shown, container_request
+from llem.launch.gpu_choice import choose_gpus
+from llem.launch.gpu_probe import ProbeReport
+from llem.launch.gpus import Gpu, driver_installed, installed_gpus, visible
+from llem.launch.protocol import LaunchFailed
+
+
+class Inside:
+    """Containers as one engine makes them for one caller, and short looks around in them.
+
+    `stop(seconds)` waits and says whether we were asked to end.
+    """
+
+    def __init__(
+        self, engine: Engine, settings: ContainerSettings, caller: Caller, stop: Callable[[float], bool]
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._caller = caller
+        self._stop = stop
+        self._facts = engine.facts
+        self._driver: GpuDriver = "nvidia"
+
+    def gpus_named(self, uuids: Sequence[str]) -> Gpus | None:
+        """What to ask the engine for, to be given these GPUs; None for none."""
+        return Gpus(self._driver, tuple(uuids)) if uuids else None
+
+    def find_gpus(
+        self, where: Workplace, image: EngineImage, wanted: Sequence[int | str] | None, environment: Mapping[str, str]
+    ) -> list[Gpu]:
+        """The GPUs that containers can have and that are `wanted` (None: all that CUDA_VISIBLE_DEVICES leaves).
+
+        Raises LaunchFailed, and NotReadyError where one of them is not there.
+        """
+        there, self._driver = gpu_access(
+            partial(self.look, where, image),
+            self._settings.gpu_driver,
+            self._facts,
+            installed_gpus(environment),
+            driver_installed,
+        )
+        seen = visible(there, environment)
+        return choose_gpus(seen, wanted, hidden=[gpu for gpu in there if gpu not in seen])
+
+    def memory_used(self, where: Workplace, image: EngineImage, uuids: Sequence[str]) -> Mapping[str, int | None]:
+        """Memory in use on each GPU, in bytes; None for one that does not tell. Raises LaunchFailed."""
+        report = self.look(where, image, self.gpus_named(uuids))
+        return {uuid: report.memory_used.get(uuid) for uuid in uuids}
+
+    def look(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
+        """What is seen inside. An engine that cannot raise limits is from then on asked for no more than we have.
+
+        Raises LaunchFailed.
+        """
+        try:
+            return self._look_once(where, image, gpus)
+        except LaunchFailed as failure:
+            if LIMIT_REFUSED not in failure.message or self._facts.memlock_bytes != -1:
+                raise
+        self._facts = replace(self._facts, memlock_bytes=resource.getrlimit(resource.RLIMIT_MEMLOCK)[1])
+        return self._look_once(where, image, gpus)
+
+    def request(
+        self,
+        image: EngineImage,
+        arguments: Sequence[str],
+        shown: Sequence[Shown],
+        gpus: Gpus | None,
+        labels: dict[str, str],
+    ) -> Json:
+        """The request for a container."""
+        return container_request(
+            image=image,
+            arguments=arguments,
+            shown=shown,
+            gpus=gpus,
+            labels=labels,
+            settings=self._settings,
+            facts=self._facts,
+            caller=self._caller,
+        )
+
+    def _look_once(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
+        def request(where: Workplace, image: EngineImage) -> Json:
+            return self.request(image, ("probe", EXCHANGE), where.shown, gpus, where.labels)
+
+        return probed(self._engine, image, where, request, self._stop)
