@@ -11,7 +11,9 @@ BENCHMARKS: dict[str, list[str]] = {
     "help_time": [],
     "journal_append": [],
     "expansion": [],
+    "timeline_file": [],
     "energy_error": [],
+    "recorder_cost": [],
     "container_overhead": [],
     "estimate_speed": [],
     # A model whose steps take as long as real ones: on the tiny one the ratio is mostly noise.

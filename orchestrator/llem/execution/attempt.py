@@ -263,14 +263,14 @@ def _completed(session: Session, run: PlannedRun, attempt: Attempt, result: Expe
     result = complete(result, facts)
     write_result(attempt.folder / RESULT_FILE, result)
     if session.facts.save_timeline and result.energy.source != "none":
-        _keep_timeline(session, run, attempt.folder)
+        _keep_timeline(session, run, attempt.folder, result)
     return RunEnding(run, result=result)
 
 
-def _keep_timeline(session: Session, run: PlannedRun, folder: Path) -> None:
+def _keep_timeline(session: Session, run: PlannedRun, folder: Path, result: ExperimentResult) -> None:
     """The result is safe already: a timeline that cannot be kept is told, and costs nothing else."""
     try:
-        problem = save_timeline(folder)
+        problem = save_timeline(folder, result)
     except OSError as error:
         problem = f"it could not be written ({error.strerror})"
     if problem:
