@@ -7,7 +7,7 @@ HEAD = """\
 
 For somebody who has to defend a number. Every energy of llem comes with `lower_j` and `upper_j`; this page shows how
 often they hold, how wide they are, how large the errors are, how other tools do in the same windows, and what none
-of this can know. It is generated (`make bench-accuracy`): no figure here was typed."""
+of this can know. It is generated (`make bench-accuracy`): no figure in its tables was typed."""
 
 SIMULATED = """\
 ## On boards whose energy is known exactly
@@ -53,7 +53,9 @@ With a counter like that of a board: the meter's energy, as a counter of 100 ms 
 the family's interval would show it to readings every 47 ms."""
 
 REAL_EDGES = """\
-Real counters, with nothing but the four readings around each load of 0.25–2 s, against the load's steady power:"""
+Real counters, with nothing but the four readings around each load of 0.25–2 s, against the load's steady power, which
+is known to about 1.5 %. Four readings tell neither the counter's rhythm nor its phase, so little is known and the
+bounds say so; llem's own recordings have some twenty readings a second."""
 
 RECORDER = """\
 ## What the recorder costs
