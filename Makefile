@@ -20,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # A private Docker engine, so that containers are tested with a real one on every Linux machine where root is had.
 ENGINE = TORCH_CPU_INDEX=$(TORCH_CPU_INDEX) $(BIN)/python tests/engine/docker
 
-.PHONY: help setup study test lint bench engine-up engine-down engine-host clean
+.PHONY: help setup study test test-gpu lint bench bench-accuracy engine-up engine-down engine-host clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 — /p' Makefile
@@ -50,6 +50,9 @@ study: $(INSTALLED) ## run a study: make study STUDY=examples/quickstart.yaml
 test: $(VENV)/.installed-dev ## everything that can be tested here, with one summary at the end
 	@$(ENGINE) around $(BIN)/python -m pytest $(ARGS)
 
+test-gpu: $(VENV)/.installed-dev ## the same checks on a real NVIDIA GPU: its sensor, Zeus beside us, the recorder's cost
+	@$(BIN)/python -m tests.gpu $(ARGS)
+
 lint: $(VENV)/.installed-dev ## format, style, types, and the arrows between the rooms
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -58,6 +61,9 @@ lint: $(VENV)/.installed-dev ## format, style, types, and the arrows between the
 
 bench: $(VENV)/.installed-dev ## the figures of the README: speed and accuracy, ratios side by side
 	$(BIN)/python -m tests.bench $(ARGS)
+
+bench-accuracy: $(VENV)/.installed-dev ## our joules and others' side by side, and docs/validation.md anew; ARGS=--quick is a sample
+	$(BIN)/python -m tests.bench.accuracy $(ARGS)
 
 engine-up: $(VENV)/.installed-dev ## the tests' Docker engine: up, with its images (minutes the first time, then seconds)
 	@$(ENGINE) up
