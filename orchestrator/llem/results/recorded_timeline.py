@@ -10,7 +10,7 @@ import csv
 import gzip
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ def open_table(path: Path) -> Iterator[tuple[Sequence[str], Rows]]:
 
 def _read_csv(path: Path, clock: str) -> Timeline:
     with open_table(path) as (header, rows):
-        _need_readings(header, path, "1")
+        _need_readings(header, path)
         return Timeline.of_rows(header, _without_torn_end(rows, len(header)), str(path), clock)
 
 
@@ -72,7 +72,7 @@ def _read_parquet(path: Path, clock: str) -> Timeline:
         with parquet.ParquetFile(path) as file:
             wanted = ("device", clock, "read_s", *ENERGY_COLUMNS)
             header = [name for name in file.schema_arrow.names if name in wanted]
-            _need_readings(header, path, "1")
+            _need_readings(header, path)
             batches = (batch.to_pydict() for batch in file.iter_batches(columns=header))
             return Timeline.of_rows(header, _numbered(batches, header), str(path), clock)
     except pyarrow.ArrowException as error:
@@ -90,9 +90,9 @@ def _numbered(batches: Iterable[dict[str, list[object]]], header: Sequence[str])
             yield line, ["" if value is None else str(value) for value in values]
 
 
-def _need_readings(header: Sequence[str], path: Path, line: str) -> None:
+def _need_readings(header: Sequence[str], path: Path) -> None:
     if not set(header) & set(ENERGY_COLUMNS):
-        raise UsageError(on_one_line(f"{path}:{line}: there is none of the columns {', '.join(ENERGY_COLUMNS)}"))
+        raise UsageError(on_one_line(f"{path}:1: there is none of the columns {', '.join(ENERGY_COLUMNS)}"))
 
 
 def _without_torn_end(rows: Rows, cells: int) -> Rows:
@@ -110,7 +110,10 @@ def _in_order(series: Series) -> Series:
     """The same rows in order of time; several recorders may have written into one file."""
     middle_s = [before + after for before, after in zip(series.before_s, series.after_s, strict=True)]
     order = sorted(range(len(series)), key=middle_s.__getitem__)
-    pick: Callable[[array[float]], array[float]] = lambda values: array("d", (values[row] for row in order))  # noqa: E731
+
+    def pick(values: array[float]) -> array[float]:
+        return array("d", (values[row] for row in order))
+
     return replace(
         series,
         before_s=pick(series.before_s),

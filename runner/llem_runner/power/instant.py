@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llem_runner.power.boards import BoardFacts
@@ -108,8 +108,9 @@ def _bounds(
     # by at most a quarter of the update's.
     curve = _held_windows(tiles, window_s)
     ends_w = sum(max(value(curve, edge_s + low_s), value(curve, edge_s + high_s)) for edge_s in (start_s, end_s))
-    unsure_j = ends_w * updates.update_s / 4 + _misplaced_j(tiles, sees_all, step_s)
-    return max(0.0, lower_j * (1 - _NOISE) - unsure_j), upper_j * (1 + _NOISE) + unsure_j
+    ends_j = ends_w * updates.update_s / 4
+    below_j, above_j = (_misplaced_j(tiles, sees_all, step_s, extreme) for extreme in (min, max))
+    return max(0.0, lower_j * (1 - _NOISE) - ends_j - below_j), upper_j * (1 + _NOISE) + ends_j + above_j
 
 
 class _Staircase:
@@ -154,17 +155,20 @@ def _curves(
     return lowest, highest
 
 
-def _misplaced_j(tiles: Sequence[_Tile], sees_all: bool, lag_step_s: float) -> float:
-    """By how much the energy may be wrong because each window is known only to within the polls around it.
+def _misplaced_j(
+    tiles: Sequence[_Tile], sees_all: bool, lag_step_s: float, extreme: Callable[[float, float], float]
+) -> float:
+    """By how much a bound may be wrong because each window is known only to within the polls around it.
 
-    A window that is moved takes time from what lies on one side of it and gives that to the other side; where windows
-    follow each other without a gap, only the border between two moves.
+    A window that is moved takes time from what lies on one side of it, for which the bound has the lower (or the
+    higher) of two readings, and gives that to the other side; where windows follow each other without a gap, only the
+    border between two moves.
     """
     wrong_j = 0.0
     for before, tile, after in zip(tiles, tiles[1:], tiles[2:], strict=False):
-        powers_w = (tile.power_w, after.power_w) if sees_all else (before.power_w, tile.power_w, after.power_w)
-        moved_s = (tile.time_s - tile.earliest_s + lag_step_s) / 2
-        wrong_j += moved_s * (max(powers_w) - min(powers_w))
+        left_w, right_w = extreme(before.power_w, tile.power_w), extreme(tile.power_w, after.power_w)
+        moved_w = abs(after.power_w - tile.power_w) if sees_all else abs(right_w - left_w)
+        wrong_j += (tile.time_s - tile.earliest_s + lag_step_s) / 2 * moved_w
     return wrong_j
 
 

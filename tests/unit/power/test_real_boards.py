@@ -6,6 +6,7 @@ and periods are those of the SC'24 paper and of `counter_edges` as a whole, gain
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 
@@ -15,6 +16,7 @@ from real_boards import LOAD_POWER_W, TRACES, Trace, counter_edges
 
 from llem_runner.power.boards import board_facts
 from llem_runner.power.estimate import Estimator
+from llem_runner.power.series import Series
 
 IDS = [trace.name for trace in TRACES]
 
@@ -35,6 +37,22 @@ def test_claim_7_9_the_mean_error_is_small_at_every_length(trace: Trace, length_
 @pytest.mark.parametrize("trace", TRACES, ids=IDS)
 def test_claim_7_9_the_median_half_width_of_the_bounds_is_small(trace: Trace, length_s: int, most: float) -> None:
     assert statistics.median(each.half_width for each in answers(trace, length_s)) <= most
+
+
+@pytest.mark.parametrize("poll_s", [0.02, 0.047, 0.1, 0.2, 0.5])
+@pytest.mark.parametrize("trace", TRACES, ids=IDS)
+def test_claim_7_9_bounds_hold_as_well_for_whoever_polls_less_often(trace: Trace, poll_s: float) -> None:
+    whole, due_s = trace.series(), -math.inf
+    thinned = Series("0")
+    for row, time_s in enumerate(whole.before_s):
+        if time_s >= due_s:
+            due_s = time_s + poll_s
+            thinned.append(time_s, whole.after_s[row], power_instant_w=whole.power_instant_w[row])
+    estimator = Estimator(thinned, board_facts(trace.board))
+    made = [answer(span, estimator.energy(span.start_s, span.end_s), trace.gain) for span in trace.spans()]
+    assert [each.span for each in made if not each.holds] == []
+    if poll_s < 0.1:
+        assert statistics.median(each.half_width for each in made if round(each.span.length_s) == 5) <= 0.03
 
 
 def test_claim_7_9_with_only_the_one_second_average_left_the_whole_load_is_right_within_one_percent() -> None:
