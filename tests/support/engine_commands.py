@@ -8,7 +8,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from docker_engine import ENVIRONMENT_VARIABLE, LIBRARY_VARIABLE, REPOSITORY, Engine
+from docker_engine import ENVIRONMENT_VARIABLE, LIBRARY_VARIABLE, REPOSITORY, Daemon, Engine
+from llem_process import wait_until
 
 
 def docker_engine(
@@ -19,6 +20,14 @@ def docker_engine(
     command = [*prefix, sys.executable, str(REPOSITORY / "tests" / "engine" / "docker"), *arguments]
     kept = {name: value for name, value in environment.items() if value}
     return subprocess.run(command, cwd=REPOSITORY, env=kept, capture_output=True, text=True, timeout=600)
+
+
+def kill_daemon(daemon: Daemon) -> None:
+    """SIGKILL of its first process: the kernel ends all the rest of it."""
+    process = daemon.process()
+    assert process is not None
+    process.kill()
+    wait_until("the end of the engine", lambda: daemon.process() is None)
 
 
 def overrides_in_force(engine: Engine) -> dict[str, str]:

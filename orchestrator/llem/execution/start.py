@@ -176,7 +176,7 @@ def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun]) -> Session:
     """The session with all that the runs still to do need."""
     launchers, facts, observer = session.launchers, session.facts, session.observer
     configs = {run.experiment_id: run.experiment for run in todo}
-    wants_gpus = any(config.device != "cpu" for config in configs.values())
+    wants_gpus = _wants_gpus(configs.values())
     backends = {config.backend for config in configs.values()}
     with _not_interrupted(session.interrupts):
         launchers.prepare(session.folder.root, facts.study_uid, backends)
@@ -256,4 +256,8 @@ def _options(
         shm_bytes=size_in_bytes(docker.shm_size),
         network=docker.network,
     )
-    return LaunchOptions(containers, gpus, wants_gpus=any(config.device != "cpu" for config in configs))
+    return LaunchOptions(containers, gpus, wants_gpus=_wants_gpus(configs))
+
+
+def _wants_gpus(configs: Iterable[ExperimentConfig]) -> bool:
+    return any(config.device != "cpu" for config in configs)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -109,17 +107,4 @@ def _without_torn_end(rows: Rows, cells: int) -> Rows:
 def _in_order(series: Series) -> Series:
     """The same rows in order of time; several recorders may have written into one file."""
     middle_s = [before + after for before, after in zip(series.before_s, series.after_s, strict=True)]
-    order = sorted(range(len(series)), key=middle_s.__getitem__)
-
-    def pick(values: array[float]) -> array[float]:
-        return array("d", (values[row] for row in order))
-
-    return replace(
-        series,
-        before_s=pick(series.before_s),
-        after_s=pick(series.after_s),
-        counter_mj=pick(series.counter_mj),
-        power_w=pick(series.power_w),
-        power_average_w=pick(series.power_average_w),
-        power_instant_w=pick(series.power_instant_w),
-    )
+    return series.rows(sorted(range(len(series)), key=middle_s.__getitem__))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 ABSENT = math.nan
 """How an absent reading is stored."""
@@ -49,6 +49,22 @@ class Series:
 
     def __len__(self) -> int:
         return len(self.before_s)
+
+    def rows(self, chosen: Sequence[int]) -> Series:
+        """The same readings, of the `chosen` rows only, in that order."""
+
+        def pick(values: array[float]) -> array[float]:
+            return array("d", (values[row] for row in chosen))
+
+        return replace(
+            self,
+            before_s=pick(self.before_s),
+            after_s=pick(self.after_s),
+            counter_mj=pick(self.counter_mj),
+            power_w=pick(self.power_w),
+            power_average_w=pick(self.power_average_w),
+            power_instant_w=pick(self.power_instant_w),
+        )
 
     @property
     def has_counter(self) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import simulated_nvml as nvml
@@ -125,20 +124,7 @@ def scored(
 
 def with_dropped_polls(series: Series, share: float, rng: random.Random) -> Series:
     """The same readings without some rows, as a machine that is out of breath leaves them."""
-    rows = [row for row in range(len(series)) if rng.random() >= share]
-
-    def kept(values: array[float]) -> array[float]:
-        return array("d", (values[row] for row in rows))
-
-    return replace(
-        series,
-        before_s=kept(series.before_s),
-        after_s=kept(series.after_s),
-        counter_mj=kept(series.counter_mj),
-        power_w=kept(series.power_w),
-        power_average_w=kept(series.power_average_w),
-        power_instant_w=kept(series.power_instant_w),
-    )
+    return series.rows([row for row in range(len(series)) if rng.random() >= share])
 
 
 def _codecarbon_score(cell: Cell, number: int, truth_j: Callable[[float, float], float], measured: Measured) -> Score:

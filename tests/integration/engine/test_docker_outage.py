@@ -13,7 +13,8 @@ import pytest
 from acted import BUSY, GOOD, NOTHING, acts, endings, kinds, left_of
 from actor_image import ACTOR_IMAGE
 from docker_engine import Daemon, Engine
-from llem_process import Hosts, the_study, wait_for_phase, wait_until
+from engine_commands import kill_daemon
+from llem_process import Hosts, the_study, wait_for_phase
 
 from llem.errors import CliExit
 from llem.execution.observer import Observer
@@ -32,10 +33,7 @@ def by_stopping(daemon: Daemon) -> None:
 
 def by_killing(daemon: Daemon) -> None:
     """All of it dies at once."""
-    process = daemon.process()
-    assert process is not None
-    process.kill()
-    wait_until("the end of the engine", lambda: daemon.process() is None)
+    kill_daemon(daemon)
 
 
 pytestmark = [

@@ -15,7 +15,7 @@ import docker
 import psutil
 import pytest
 from docker_engine import BASE_IMAGE, PYTORCH_IMAGE, REPOSITORY, Daemon, Engine
-from engine_commands import docker_engine, overrides_in_force
+from engine_commands import docker_engine, kill_daemon, overrides_in_force
 from engine_containers import gpus, ran, read_only
 from llem_process import wait_until
 from other_engine import another_daemon
@@ -164,10 +164,7 @@ def by_stopping(daemon: Daemon) -> None:
 
 def by_killing(daemon: Daemon) -> None:
     """SIGKILL of the first process: the kernel ends the rest, and the next stop clears what is left."""
-    process = daemon.process()
-    assert process is not None
-    process.kill()
-    wait_until("the end of the engine", lambda: daemon.process() is None)
+    kill_daemon(daemon)
     daemon.stop()
 
 

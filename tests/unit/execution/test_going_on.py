@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from notices import Notices
 from scripted_launcher import ScriptedLauncher, completes, exits
 
 from llem.ended import Ended
@@ -28,24 +29,6 @@ from llem_runner.contract.result import Image
 A, B = "GPU-a", "GPU-b"
 GIB = 1 << 30
 STUDY = "model: builtin:tiny-llama\nsweep: {n: [1, 2]}\noutput: {folder: %s}\nexecution: {timeout_seconds: 500}\n"
-
-
-@pytest.fixture(autouse=True)
-def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the test's own for the leases."""
-    folder = tmp_path / "locks"
-    monkeypatch.setattr("llem.execution.gpu_use.leased", partial(leased, folder=folder))
-    return folder
-
-
-class Notices(Observer):
-    """Remembers what people are told."""
-
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-
-    def notice(self, message: str) -> None:
-        self.notices.append(message)
 
 
 @dataclass

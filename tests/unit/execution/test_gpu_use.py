@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import pytest
+from notices import Notices
 from scripted_launcher import ScriptedLauncher
 
 from llem.errors import CliExit, NotReadyError
@@ -21,24 +21,6 @@ from llem_runner.contract import Allocation, FailureKind
 
 GPU = "GPU-4e5a"
 STUDY = "model: builtin:tiny-llama\nsweep: {n: [1, 2]}\noutput: {folder: %s}\n"
-
-
-@pytest.fixture(autouse=True)
-def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the test's own for the leases."""
-    folder = tmp_path / "locks"
-    monkeypatch.setattr("llem.execution.gpu_use.leased", partial(leased, folder=folder))
-    return folder
-
-
-class Notices(Observer):
-    """Remembers what people are told."""
-
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-
-    def notice(self, message: str) -> None:
-        self.notices.append(message)
 
 
 class Blind(ScriptedLauncher):
