@@ -39,8 +39,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+# vLLM is tested in this process, too, by its CPU build. On a machine with a GPU torch stays the build that is there.
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock images/vllm/requirements-cpu.lock
 	@$(PIP) install --quiet --no-deps -r requirements-dev.lock
+	@sed '/^torch==/d' images/vllm/requirements-cpu.lock > $(VENV)/vllm.lock
+	@$(PIP) install --quiet --no-deps -r $(VENV)/vllm.lock
 	@touch $@
 
 study: $(INSTALLED) ## run a study: make study STUDY=examples/quickstart.yaml

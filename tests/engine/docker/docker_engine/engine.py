@@ -25,6 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 _LOCK = ".lock"
 _FORGOTTEN_AFTER_S = 30 * 24 * 3600.0
 PYTORCH_IMAGE = f"llem-pytorch:{__version__}"
+VLLM_IMAGE = f"llem-vllm:{__version__}"
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,17 @@ from .errors import EngineError
 from .packages import Apt
 
 CODENAME = "bookworm"
-BASE_PACKAGES = ("ca-certificates", "make", "python3", "python3-venv")
+BASE_PACKAGES = ("ca-certificates", "libnuma1", "make", "python3", "python3-venv")
 BASE_IMAGE = f"llem-base:{CODENAME}"
 PYTHON_OF_BASE = "3.11"
 INPUTS_LABEL = "org.llem.test-engine.inputs"
 _TORCH_CPU_INDEX = os.environ.get("TORCH_CPU_INDEX", "https://download.pytorch.org/whl/cpu")
-_LOCKS = ("images/installer.lock", "images/pytorch/requirements-cpu.lock", "compose/requirements.lock")
+_LOCKS = (
+    "images/installer.lock",
+    "images/pytorch/requirements-cpu.lock",
+    "images/vllm/requirements-cpu.lock",
+    "compose/requirements.lock",
+)
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*")
 # On a tmpfs of its own: no write has to reach the disk, and a killed bootstrap leaves neither files nor mounts.
 _ON_TMPFS = 'mount -t tmpfs -o mode=1777 tmpfs "$0" && TMPDIR=$0 exec "$@"'
@@ -46,7 +51,8 @@ class ImageBuilder:
         with ThreadPoolExecutor(2) as threads:
             waiting = [threads.submit(self._base), threads.submit(self._wheels)]
             _, wheels = [result.result() for result in waiting]
-        self._pytorch(f"llem-pytorch:{version}", wheels)
+        pytorch = self._engine("pytorch", version, wheels, BASE_IMAGE)
+        self._engine("vllm", version, wheels, pytorch)
 
     def _base(self) -> str:
         if self._label(BASE_IMAGE) is not None:
@@ -88,15 +94,16 @@ class ImageBuilder:
         shutil.rmtree(folder)
         return image
 
-    def _pytorch(self, image: str, wheels: str) -> None:
+    def _engine(self, backend: str, version: str, wheels: str, base: str) -> str:
+        image = f"llem-{backend}:{version}"
         runner = sorted((self.repository / "runner").rglob("*.py"))
         recipe = sorted(path for path in (self.repository / "images").rglob("*") if path.is_file())
         inputs = _digest(self.repository, [*recipe, *runner])
         if self._label(image) == inputs:
-            return
+            return image
         tell(f"  {image} …")
         arguments = {
-            "BASE_IMAGE": BASE_IMAGE,
+            "BASE_IMAGE": base,
             "WHEELS_IMAGE": wheels,
             "INSTALL_FLAGS": "--no-index --find-links /wheels",
         }
@@ -111,7 +118,8 @@ class ImageBuilder:
         ]
         for name, value in arguments.items():
             command += ["--build-arg", f"{name}={value}"]
-        self._docker(*command, "--file", self.repository / "images/pytorch/Dockerfile", self.repository)
+        self._docker(*command, "--file", self.repository / f"images/{backend}/Dockerfile", self.repository)
+        return image
 
     def _import_folder(self, folder: Path, image: str) -> None:
         archive = subprocess.Popen(["tar", "-C", str(folder), "-c", "."], stdout=subprocess.PIPE)
