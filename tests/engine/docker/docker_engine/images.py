@@ -20,7 +20,8 @@ from .errors import EngineError
 from .packages import Apt
 
 CODENAME = "bookworm"
-BASE_PACKAGES = ("ca-certificates", "libnuma1", "make", "python3", "python3-venv")
+# What `images/system_packages.sh` would install is here already: images are built without a network.
+BASE_PACKAGES = ("ca-certificates", "g++", "libnuma1", "make", "python3", "python3-dev", "python3-venv")
 BASE_IMAGE = f"llem-base:{CODENAME}"
 PYTHON_OF_BASE = "3.11"
 INPUTS_LABEL = "org.llem.test-engine.inputs"
