@@ -25,10 +25,6 @@ def _other(default: Any) -> Callable[[Any], bool]:
     return lambda value: value != default
 
 
-def _either(*values: Any) -> Callable[[Any], bool]:
-    return lambda value: value in values
-
-
 # Keys of the study (by attribute) and of experiments (by path) → whether a value is one that is not built yet.
 _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
     "execution.parallel": _other("off"),
@@ -36,7 +32,6 @@ _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
     "execution.skip_preflight": _other(False),
 }
 _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
-    "backend": _either("vllm"),
     "lora.adapter_id": _other(None),
     "pytorch.num_processes": _other(1),
 }

@@ -8,7 +8,7 @@ import sys
 from llem_runner.backends.protocol import Backend
 from llem_runner.contract import FailureKind, RunFailed
 
-_MODULES = {"pytorch": "llem_runner.backends.pytorch.backend"}
+_MODULES = {"pytorch": "llem_runner.backends.pytorch.backend", "vllm": "llem_runner.backends.vllm.backend"}
 """Each module has `create() -> Backend`. An extra of the distribution has the same name as its backend."""
 
 

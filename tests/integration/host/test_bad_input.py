@@ -70,7 +70,6 @@ def test_claim_4_all_errors_of_a_file_are_told_at_once(folder: Path) -> None:
     ("text", "words"),
     [
         ("model: meta-llama/Llama-3.2-1B\n", "meta-llama/Llama-3.2-1B is not available yet"),
-        (MODEL + "backend: vllm\n", "vllm is not available yet"),
         (MODEL + "runners: {pytorch: docker}\n", "engine_unreachable: No container engine answers"),
     ],
 )

@@ -13,23 +13,22 @@ import numpy
 import torch
 import transformers
 
+from llem_runner.backends.device import check_placement, choose_device
+from llem_runner.backends.failures import backend_failure, failing_as, inference_failure
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
 from llem_runner.backends.pytorch import facts
-from llem_runner.backends.pytorch.device import check_placement, choose_device
-from llem_runner.backends.pytorch.failures import backend_failure, failing_as, inference_failure
 from llem_runner.backends.pytorch.generation import Generator, generation_settings
 from llem_runner.backends.pytorch.loading import (
     STATIC_CACHES,
     add_lora,
     compile_settings,
     load_model,
-    read_generation_defaults,
-    read_model_config,
 )
 from llem_runner.backends.pytorch.passthrough import Passthrough, names_known_to_transformers, sort_passthrough
 from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.contract.engines import PytorchConfig
 from llem_runner.workload.builtin_models import resolve_model_folder
+from llem_runner.workload.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.workload.tokens import PromptEncoder, load_tokenizer, ordinary_token_ids
 
 
@@ -70,7 +69,7 @@ class PytorchBackend:
         section = config.pytorch or PytorchConfig()
         _refuse_impossible(section)
         cuda_count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        device = choose_device(config.device, gpu_count, cuda_count, torch.__version__, simulated)
+        device = choose_device(config.device, gpu_count, cuda_count, f"torch {torch.__version__}", simulated)
         model_path, self._made_files = resolve_model_folder(model_path)
         model_config = read_model_config(model_path, config)
         passthrough = _passthrough(config, model_config)
@@ -180,13 +179,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     numpy.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def stop_token_ids_of(defaults: Any, tokenizer: Any) -> tuple[int, ...]:
-    """All stop tokens: those of the model's generation defaults and the tokenizer's own, each once."""
-    named = defaults.eos_token_id
-    ids = list(named) if isinstance(named, (list, tuple)) else [named]
-    return tuple(dict.fromkeys(int(stop) for stop in [*ids, tokenizer.eos_token_id] if stop is not None))
 
 
 def _pad_token_id(defaults: Any, tokenizer: Any, stops: Sequence[int]) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM
 
-from llem_runner.backends.pytorch.failures import backend_failure, failing_as
+from llem_runner.backends.failures import backend_failure, failing_as
 from llem_runner.backends.pytorch.passthrough import Passthrough
 from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.contract.engines import PytorchConfig
@@ -18,25 +17,6 @@ from llem_runner.workload.model_failure import model_failure
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 STATIC_CACHES = ("static", "offloaded_static")
-
-
-def read_model_config(model_path: str, config: ExperimentConfig) -> Any:
-    """The model's configuration (transformers). Raises `RunFailed` of kind model."""
-    if _is_folder_name(model_path) and not (Path(model_path) / "config.json").is_file():
-        raise RunFailed(FailureKind.MODEL, f"{model_path} is no model folder: there is no config.json in it.")
-    with failing_as(lambda error: model_failure("Reading the configuration of", model_path, error)):
-        return AutoConfig.from_pretrained(
-            model_path, revision=config.revision, trust_remote_code=config.trust_remote_code
-        )
-
-
-def read_generation_defaults(model_path: str, config: ExperimentConfig, model_config: Any) -> Any:
-    """The model's own generation defaults: of these only the stop and padding tokens are ever used."""
-    try:
-        return GenerationConfig.from_pretrained(model_path, revision=config.revision)
-    except OSError:
-        # Models without generation_config.json keep those tokens in their configuration.
-        return GenerationConfig.from_model_config(model_config)
 
 
 def load_model(
@@ -143,7 +123,3 @@ def compile_settings(section: PytorchConfig) -> dict[str, Any]:
 def max_memory_by_device(limits: dict[str, Any]) -> dict[Any, Any]:
     """`{"0": "20GiB", "cpu": …}` with GPU indices as the integers that accelerate wants (a mapping's keys are text)."""
     return {int(name) if str(name).isdigit() else name: limit for name, limit in limits.items()}
-
-
-def _is_folder_name(model_path: str) -> bool:
-    return model_path.startswith(("/", "./", "../", "~")) or Path(model_path).is_dir()

@@ -7,7 +7,7 @@ import errno
 import pytest
 import torch
 
-from llem_runner.backends.pytorch.failures import failing_as, inference_failure
+from llem_runner.backends.failures import failing_as, inference_failure
 from llem_runner.contract import FailureKind, RunFailed
 from llem_runner.lifeline import Stopped
 

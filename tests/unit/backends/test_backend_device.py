@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from llem_runner.backends.pytorch.device import check_placement, choose_device
+from llem_runner.backends.device import check_placement, choose_device
 from llem_runner.contract import FailureKind, RunFailed
 
-CPU_BUILD, CUDA_BUILD = "2.13.0+cpu", "2.13.0+cu130"
+CPU_BUILD, CUDA_BUILD = "torch 2.13.0+cpu", "torch 2.13.0+cu130"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What torch and transformers raise → `RunFailed` with a kind and words."""
+"""What torch and the engines on it raise → `RunFailed` with a kind and words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _failure(error: Exception, explain: Callable[[Exception], RunFailed]) -> Run
     if out_of_memory(error):
         return RunFailed(
             FailureKind.ACCELERATOR_OOM,
-            f"The GPU's memory is too small: {first_line(error)} Lower pytorch.batch_size, max_input_tokens or "
+            f"The GPU's memory is too small: {first_line(error)} Lower the batch, max_input_tokens or "
             "max_output_tokens, or choose a smaller precision.",
         )
     if isinstance(error, ImportError):

@@ -1,4 +1,4 @@
-"""Where the model computes. Pure: what torch can see comes in as arguments."""
+"""Where the model computes. Pure: what the engine can see comes in as arguments."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def choose_device(
     requested: Literal["auto", "cuda", "cpu"],
     gpu_count: int,
     cuda_count: int,
-    torch_build: str,
+    engine_build: str,
     simulated: bool,
 ) -> str:
-    """`cuda:0` or `cpu`, for `gpu_count` allocated GPUs of which torch can use `cuda_count`.
+    """`cuda:0` or `cpu`, for `gpu_count` allocated GPUs of which `engine_build` can use `cuda_count`.
 
     A real GPU that was allocated and then not computed on would be measured idle: that is an error, never a result.
     Only simulated boards are exempt. Raises `RunFailed` of kind backend.
@@ -33,8 +33,8 @@ def choose_device(
     if simulated and requested == "auto":
         return "cpu"
     raise _unusable(
-        f"{_gpus(gpu_count)} allocated, but torch {torch_build} can use {cuda_count}: it would compute on the CPU "
-        "beside an idle GPU. Install a CUDA build of torch that fits the driver, or run with device: cpu and no GPU."
+        f"{_gpus(gpu_count)} allocated, but {engine_build} can use {cuda_count}: it would compute on the CPU "
+        "beside an idle GPU. Install a CUDA build that fits the driver, or run with device: cpu and no GPU."
     )
 
 

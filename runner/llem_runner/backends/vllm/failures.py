@@ -1,0 +1,129 @@
+"""What vLLM raises, here or in a process of its own → `RunFailed` with a kind and words.
+
+An engine core that fails elsewhere leaves "see root cause above" here; the cause is in `engine_log`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from llem_runner.backends.failures import first_line, out_of_memory
+from llem_runner.backends.vllm.engine_log import EngineLog
+from llem_runner.contract import FailureKind, RunFailed
+from llem_runner.disk import disk_failure
+
+_NO_CAUSE = re.compile(
+    r"[Ss]ee (the )?(root cause|stack trace) (\(?above|for (the )?root cause)|EngineCore encountered an issue"
+)
+_TOO_LITTLE_MEMORY = re.compile(
+    r"out of memory|OutOfMemoryError|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|No available memory for the cache blocks"
+    r"|less than (desired (GPU|CPU) memory utilization|requested memory)|DefaultCPUAllocator: can't allocate memory"
+    r"|[Cc]annot allocate memory",
+)
+_KV_CACHE_TOO_SMALL = re.compile(
+    r"KV cache is needed, which is larger than the available|larger than the maximum number of tokens that can be "
+    r"stored in KV cache|max(imum)?[ _](model|seq)[ _]len.*KV cache"
+)
+_OF_THE_MODEL = re.compile(
+    r"[Mm]odel architectures|[Aa]rchitecture|model type|config\.json|safetensors|[Ww]eight|checkpoint|HeaderToo"
+    r"|tokenizer|max_model_len \(\d+\) is greater than the derived"
+)
+_OF_THE_DEVICE = re.compile(r"[Bb]float16|float16|[Dd]type|compute capability|not supported (on|by|for) ")
+_ARGUMENTS = ("ValidationError", "TypeError", "NotImplementedError", "ArgumentError", "AssertionError")
+
+
+@contextmanager
+def failing_to_load(model_path: str, log: EngineLog) -> Iterator[None]:
+    """Turn what vLLM raises while it loads into `RunFailed` of kind accelerator_oom, model, backend or disk."""
+    try:
+        yield
+    except RunFailed:
+        raise
+    except Exception as error:
+        raise load_failure(model_path, error, log.errors()) from error
+
+
+@contextmanager
+def failing_to_generate(log: EngineLog) -> Iterator[None]:
+    """Turn what vLLM raises while it generates into `RunFailed` of kind accelerator_oom, inference or disk."""
+    try:
+        yield
+    except RunFailed:
+        raise
+    except Exception as error:
+        raise generation_failure(error, log.errors()) from error
+
+
+def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, str]]) -> RunFailed:
+    """`logged`: (type, message) of the exceptions in vLLM's own processes, the first first. Pure."""
+    full = disk_failure(error)
+    if full is not None:
+        return full
+    name, words = root_cause(error, logged)
+    if _KV_CACHE_TOO_SMALL.search(words):
+        return _memory(
+            f"The KV cache has no room for one request of full length: {words} Lower vllm.engine.max_model_len, or "
+            "give vLLM more memory (vllm.engine.gpu_memory_utilization, vllm.engine.kv_cache_memory_bytes)."
+        )
+    if out_of_memory(error) or _TOO_LITTLE_MEMORY.search(f"{name}: {words}"):
+        return _memory(
+            f"Memory was too small while vLLM loaded {model_path}: {words} Free the device, choose a smaller precision "
+            "or vllm.engine.max_model_len, or set vllm.engine.gpu_memory_utilization."
+        )
+    if "trust_remote_code" in words:
+        return RunFailed(
+            FailureKind.MODEL,
+            f"{model_path} brings code of its own, which is not run unless you trust it: then set "
+            "trust_remote_code: true.",
+        )
+    if isinstance(error, ImportError):
+        return RunFailed(FailureKind.BACKEND, f"A package is missing: {first_line(error)}")
+    if _OF_THE_MODEL.search(words):
+        return RunFailed(FailureKind.MODEL, f"Loading {model_path} failed: {name}: {words}")
+    if _OF_THE_DEVICE.search(words) or name in _ARGUMENTS:
+        return RunFailed(FailureKind.BACKEND, f"vLLM refused what it was asked: {name}: {words}")
+    return RunFailed(FailureKind.MODEL, f"Loading {model_path} failed: {name}: {words}")
+
+
+def generation_failure(error: Exception, logged: Sequence[tuple[str, str]]) -> RunFailed:
+    """`logged`: as with `load_failure`. Pure."""
+    full = disk_failure(error)
+    if full is not None:
+        return full
+    name, words = root_cause(error, logged)
+    if out_of_memory(error) or _TOO_LITTLE_MEMORY.search(f"{name}: {words}"):
+        return _memory(
+            f"Memory was too small while vLLM generated: {words} Lower vllm.engine.max_num_seqs, "
+            "max_num_batched_tokens or gpu_memory_utilization, or choose a smaller precision."
+        )
+    return RunFailed(FailureKind.INFERENCE, f"Generating failed: {name}: {words}")
+
+
+def root_cause(error: Exception, logged: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """(type, message in one line) of what went wrong first, wherever that was. Pure."""
+    here = (type(error).__name__, _telling_line(str(error)))
+    if _NO_CAUSE.search(str(error)) is None and type(error).__name__ != "EngineDeadError":
+        return here
+    causes = [(name, _telling_line(message)) for name, message in logged if _NO_CAUSE.search(message) is None]
+    if causes:
+        return causes[0]
+    if type(error).__name__ == "EngineDeadError":
+        return here[0], "a process of the engine ended without a word; it was killed, or it crashed"
+    return here
+
+
+def _telling_line(message: str) -> str:
+    """The line that says what is wrong: pydantic's first line only counts its errors."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if not lines:
+        return "(no message)"
+    if len(lines) > 1 and re.match(r"\d+ validation errors? for ", lines[0]):
+        said = next((line for line in lines if line.startswith(("Value error, ", "Assertion failed, "))), lines[1])
+        return re.sub(r" \[type=.*$", "", said).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return lines[0]
+
+
+def _memory(message: str) -> RunFailed:
+    return RunFailed(FailureKind.ACCELERATOR_OOM, message)
