@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -13,15 +13,20 @@ from llem_runner.disk import disk_failure
 
 
 @contextmanager
-def failing_as(explain: Callable[[Exception], RunFailed]) -> Iterator[None]:
-    """Turn any exception into `RunFailed`: a full disk, out of GPU memory, a missing package, or else what `explain`
-    makes of it."""
+def translating(translate: Callable[[Exception], RunFailed]) -> Iterator[None]:
+    """Turn any exception into what `translate` makes of it; a `RunFailed` stays what it is."""
     try:
         yield
     except RunFailed:
         raise
     except Exception as error:
-        raise _failure(error, explain) from error
+        raise translate(error) from error
+
+
+def failing_as(explain: Callable[[Exception], RunFailed]) -> AbstractContextManager[None]:
+    """Turn any exception into `RunFailed`: a full disk, out of GPU memory, a missing package, or else what `explain`
+    makes of it."""
+    return translating(lambda error: _failure(error, explain))
 
 
 def _failure(error: Exception, explain: Callable[[Exception], RunFailed]) -> RunFailed:
@@ -31,12 +36,17 @@ def _failure(error: Exception, explain: Callable[[Exception], RunFailed]) -> Run
     if out_of_memory(error):
         return RunFailed(
             FailureKind.ACCELERATOR_OOM,
-            f"The GPU's memory is too small: {first_line(error)} Lower the batch, max_input_tokens or "
+            f"The GPU's memory is too small: {first_line(error)} Lower pytorch.batch_size, max_input_tokens or "
             "max_output_tokens, or choose a smaller precision.",
         )
     if isinstance(error, ImportError):
-        return RunFailed(FailureKind.BACKEND, f"A package is missing: {first_line(error)}")
+        return missing_package(error)
     return explain(error)
+
+
+def missing_package(error: ImportError) -> RunFailed:
+    """A package that is needed only now is not there."""
+    return RunFailed(FailureKind.BACKEND, f"A package is missing: {first_line(error)}")
 
 
 # torch has a type for its own allocator only. The driver (a context, a kernel's module) and the libraries' workspaces

@@ -7,7 +7,11 @@ from llem_runner.contract import FailureKind, RunFailed
 
 def model_failure(doing: str, model_path: str, error: Exception) -> RunFailed:
     """`doing` begins the message ("Loading"); a model that brings its own code is told apart, with the key to set."""
-    text = str(error)
+    return model_failure_in_words(doing, model_path, type(error).__name__, str(error))
+
+
+def model_failure_in_words(doing: str, model_path: str, error_name: str, text: str) -> RunFailed:
+    """The same of an exception that is known by its type's name and its words: it was another process's."""
     if "trust_remote_code" in text:
         return RunFailed(
             FailureKind.MODEL,
@@ -17,5 +21,5 @@ def model_failure(doing: str, model_path: str, error: Exception) -> RunFailed:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return RunFailed(
         FailureKind.MODEL,
-        f"{doing} {model_path} failed: {type(error).__name__}: {lines[0] if lines else '(no message)'}",
+        f"{doing} {model_path} failed: {error_name}: {lines[0] if lines else '(no message)'}",
     )

@@ -14,7 +14,9 @@ import torch
 import transformers
 
 from llem_runner.backends.device import check_placement, choose_device
+from llem_runner.backends.facts import model_files
 from llem_runner.backends.failures import backend_failure, failing_as, inference_failure
+from llem_runner.backends.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
 from llem_runner.backends.pytorch import facts
 from llem_runner.backends.pytorch.generation import Generator, generation_settings
@@ -28,7 +30,6 @@ from llem_runner.backends.pytorch.passthrough import Passthrough, names_known_to
 from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.contract.engines import PytorchConfig
 from llem_runner.workload.builtin_models import resolve_model_folder
-from llem_runner.workload.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.workload.tokens import PromptEncoder, load_tokenizer, ordinary_token_ids
 
 
@@ -147,7 +148,7 @@ class PytorchBackend:
         """What was loaded; see `facts.facts_of`."""
         loaded = self._need()
         model = loaded.generator.model
-        files = facts.model_files(loaded.config, model, loaded.model_path, loaded.adapter_path)
+        files = model_files(loaded.config, model.config, loaded.model_path, loaded.adapter_path)
         return facts.facts_of(loaded.config, loaded.generator, loaded.device, loaded.stop_token_ids, files)
 
     def unload(self) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from llem_runner.backends.facts import stop_token_warnings, torch_build
 from llem_runner.backends.protocol import BackendFacts
 from llem_runner.backends.pytorch.arithmetic import arithmetic_of
 from llem_runner.backends.pytorch.generation import Generator
 from llem_runner.backends.pytorch.loading import compile_settings
 from llem_runner.contract import ExperimentConfig
 from llem_runner.contract.engines import PytorchConfig
-from llem_runner.workload.model_files import describe_model
+from llem_runner.environment import installed_versions
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "peft", "bitsandbytes", "numpy")
 _SHAPE = (
@@ -35,7 +35,7 @@ _SHAPE = (
 def facts_of(
     config: ExperimentConfig, generator: Generator, device: str, stop_token_ids: tuple[int, ...], files: dict[str, Any]
 ) -> BackendFacts:
-    """What `generator` computes with; `files` are those that it was loaded from (`model_files`)."""
+    """What `generator` computes with; `files` are those that it was loaded from (`backends.facts.model_files`)."""
     model = generator.model
     devices = sorted(devices_of(model))
     return BackendFacts(
@@ -43,7 +43,7 @@ def facts_of(
         version=metadata.version("transformers"),
         device_used=",".join(devices),
         effective=_effective(config, generator),
-        packages=installed_versions(),
+        packages=installed_versions(*_PACKAGES),
         parameters=int(model.num_parameters()),
         model_bytes=int(model.get_memory_footprint()),
         stop_token_ids=stop_token_ids,
@@ -56,23 +56,6 @@ def facts_of(
         },
         processes_per_gpu=1 if any(name.startswith("cuda") for name in devices) else 0,
     )
-
-
-def model_files(config: ExperimentConfig, model: Any, model_path: str, adapter_path: str | None) -> dict[str, Any]:
-    """What was loaded from the folder, or the name, `model_path`, and of the adapter beside it."""
-    files = describe_model(Path(model_path), getattr(model.config, "_commit_hash", None) or config.revision)
-    source = adapter_path or (config.lora.adapter_path if config.lora else None)
-    return {**files, "adapter": describe_model(Path(source))} if source else files
-
-
-def torch_build() -> dict[str, Any]:
-    """Which build of torch: version, source, and what it was built for."""
-    return {
-        "version": torch.__version__,
-        "git": torch.version.git_version,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
-    }
 
 
 def devices_of(model: Any) -> set[str]:
@@ -92,17 +75,6 @@ def compiled_graphs() -> int:
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
-def installed_versions() -> dict[str, str]:
-    """Versions of the packages that the numbers depend on, those that are installed."""
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
 def _effective(config: ExperimentConfig, generator: Generator) -> dict[str, Any]:
     section, model = config.pytorch or PytorchConfig(), generator.model
     return {
@@ -120,9 +92,7 @@ def _effective(config: ExperimentConfig, generator: Generator) -> dict[str, Any]
 def _warnings(
     config: ExperimentConfig, generator: Generator, device: str, devices: list[str], stop_token_ids: tuple[int, ...]
 ) -> tuple[tuple[str, str], ...]:
-    found = []
-    if not stop_token_ids and not config.output_fixed:
-        found.append(("no_stop_token", "The model names no stop token: every request has max_output_tokens tokens."))
+    found = stop_token_warnings(config, stop_token_ids)
     offloaded = [name for name in devices if not name.startswith("cuda")]
     if device.startswith("cuda") and offloaded:
         found.append(

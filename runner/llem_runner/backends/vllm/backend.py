@@ -16,6 +16,7 @@ from typing import Any
 import vllm
 
 from llem_runner.backends.device import choose_device
+from llem_runner.backends.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
 from llem_runner.backends.vllm.arguments import KnownNames, engine_arguments, sort_passthrough
 from llem_runner.backends.vllm.engine_log import EngineLog
@@ -27,7 +28,6 @@ from llem_runner.backends.vllm.statistics import Progress
 from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.contract.sections import LoraConfig
 from llem_runner.workload.builtin_models import resolve_model_folder
-from llem_runner.workload.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.workload.model_failure import model_failure
 from llem_runner.workload.tokens import PromptEncoder, load_tokenizer, ordinary_token_ids
 
@@ -43,7 +43,6 @@ def create() -> Backend:
 @dataclass(frozen=True)
 class _Loaded:
     config: ExperimentConfig
-    device: str
     tokenizer: Any
     encoder: PromptEncoder
     generator: Generator
@@ -52,6 +51,7 @@ class _Loaded:
     stop_token_ids: tuple[int, ...]
     model_path: str
     adapter: _Adapter | None
+    log: EngineLog
 
     @property
     def engine(self) -> Any:
@@ -72,9 +72,8 @@ class VllmBackend:
     def __init__(self) -> None:
         self._loaded: _Loaded | None = None
         self._llm: Any = None
-        self._made_files: TemporaryDirectory[str] | None = None
-        self._log_folder = TemporaryDirectory(prefix="llem-vllm-log-")
-        self._log = EngineLog(Path(self._log_folder.name))
+        self._held = contextlib.ExitStack()
+        """Files that are there while a model is, and what unload undoes besides."""
 
     def load(
         self,
@@ -90,7 +89,9 @@ class VllmBackend:
         _refuse_impossible(config, device)
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        model_path, self._made_files = resolve_model_folder(model_path)
+        model_path, made_files = resolve_model_folder(model_path)
+        if made_files is not None:
+            self._held.enter_context(made_files)
         model_config = read_model_config(model_path, config)
         tokenizer = load_tokenizer(model_path, config.revision, config.trust_remote_code)
         encoder = PromptEncoder.for_experiment(tokenizer, config)
@@ -100,8 +101,10 @@ class VllmBackend:
         arguments = engine_arguments(config, model_path, adapter.rank if adapter else None, known)
         settings = sampling_arguments(config, stops, sort_passthrough(config, known).sampling)
         beams = beam_arguments(config, vllm.sampling_params.BeamSearchParams.__struct_fields__, vllm.__version__)
-        self._log.configure()
-        with failing_to_load(model_path, self._log):
+        log = EngineLog(Path(self._held.enter_context(TemporaryDirectory(prefix="llem-vllm-"))))
+        log.configure()
+        self._held.callback(log.close)
+        with failing_to_load(model_path, log):
             sampling_params = vllm.SamplingParams(**settings)
             beam_params = vllm.sampling_params.BeamSearchParams(**beams) if beams else None
             self._llm = vllm.LLM(**arguments)
@@ -109,7 +112,7 @@ class VllmBackend:
             self._llm.llm_engine.logger_manager.stat_loggers.append(progress)
         generator = Generator(self._llm, sampling_params, beam_params, _lora_request(adapter), progress)
         self._loaded = _Loaded(
-            config, device, tokenizer, encoder, generator, beams or settings, model_config, stops, model_path, adapter
+            config, tokenizer, encoder, generator, beams or settings, model_config, stops, model_path, adapter, log
         )
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -132,9 +135,9 @@ class VllmBackend:
 
     def generate(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
         """Answer all prompts in order; see `Backend.generate`."""
-        generator = self._need().generator
-        with failing_to_generate(self._log):
-            return generator.answer(prompts, on_tokens)
+        loaded = self._need()
+        with failing_to_generate(loaded.log):
+            return loaded.generator.answer(prompts, on_tokens)
 
     def compiled_graphs(self) -> int | None:
         """None: vLLM compiles and captures while it loads, for every shape that it will use."""
@@ -145,7 +148,7 @@ class VllmBackend:
         loaded = self._need()
         if not loaded.engine.vllm_config.cache_config.enable_prefix_caching:
             return None
-        with failing_to_generate(self._log):
+        with failing_to_generate(loaded.log):
             return bool(loaded.generator.llm.reset_prefix_cache())
 
     def synchronize(self) -> None:
@@ -179,7 +182,7 @@ class VllmBackend:
             stop_token_ids=loaded.stop_token_ids,
             model_path=loaded.model_path,
             adapter_path=loaded.adapter.path if loaded.adapter else None,
-            load_s=self._log.durations(),
+            load_s=loaded.log.durations(),
             preemptions=loaded.generator.progress.preemptions,
         )
 
@@ -196,14 +199,12 @@ class VllmBackend:
 
                 cleanup_dist_env_and_memory()
         finally:
-            self._log.close()
-            if self._made_files is not None:
-                self._made_files.cleanup()
-                self._made_files = None
+            self._held.close()
 
     def _ask(self, question: str) -> list[Any]:
-        with failing_to_generate(self._log):
-            return list(self._need().generator.llm.collective_rpc(question))
+        loaded = self._need()
+        with failing_to_generate(loaded.log):
+            return list(loaded.generator.llm.collective_rpc(question))
 
     def _need(self) -> _Loaded:
         if self._loaded is None:
@@ -267,8 +268,7 @@ def _read_adapter(lora: LoraConfig, adapter_path: str | None) -> _Adapter:
 def _elements(weights: Path) -> int:
     from safetensors import safe_open
 
-    with contextlib.ExitStack() as stack:
-        opened = stack.enter_context(safe_open(str(weights), framework="pt"))
+    with safe_open(str(weights), framework="pt") as opened:
         shapes = [opened.get_slice(name).get_shape() for name in opened.keys()]  # noqa: SIM118 - no mapping
     return sum(shape[0] * shape[1] for shape in shapes if len(shape) == 2)
 

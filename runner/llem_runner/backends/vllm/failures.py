@@ -6,13 +6,14 @@ An engine core that fails elsewhere leaves "see root cause above" here; the caus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-from llem_runner.backends.failures import first_line, out_of_memory
+from llem_runner.backends.failures import missing_package, out_of_memory, translating
 from llem_runner.backends.vllm.engine_log import EngineLog
 from llem_runner.contract import FailureKind, RunFailed
 from llem_runner.disk import disk_failure
+from llem_runner.workload.model_failure import model_failure_in_words
 
 _NO_CAUSE = re.compile(
     r"[Ss]ee (the )?(root cause|stack trace) (\(?above|for (the )?root cause)|EngineCore encountered an issue"
@@ -31,29 +32,18 @@ _OF_THE_MODEL = re.compile(
     r"|tokenizer|max_model_len \(\d+\) is greater than the derived"
 )
 _OF_THE_DEVICE = re.compile(r"[Bb]float16|float16|[Dd]type|compute capability|not supported (on|by|for) ")
+# By name: an exception of another process is known by its words alone.
 _ARGUMENTS = ("ValidationError", "TypeError", "NotImplementedError", "ArgumentError", "AssertionError")
 
 
-@contextmanager
-def failing_to_load(model_path: str, log: EngineLog) -> Iterator[None]:
+def failing_to_load(model_path: str, log: EngineLog) -> AbstractContextManager[None]:
     """Turn what vLLM raises while it loads into `RunFailed` of kind accelerator_oom, model, backend or disk."""
-    try:
-        yield
-    except RunFailed:
-        raise
-    except Exception as error:
-        raise load_failure(model_path, error, log.errors()) from error
+    return translating(lambda error: load_failure(model_path, error, log.errors()))
 
 
-@contextmanager
-def failing_to_generate(log: EngineLog) -> Iterator[None]:
+def failing_to_generate(log: EngineLog) -> AbstractContextManager[None]:
     """Turn what vLLM raises while it generates into `RunFailed` of kind accelerator_oom, inference or disk."""
-    try:
-        yield
-    except RunFailed:
-        raise
-    except Exception as error:
-        raise generation_failure(error, log.errors()) from error
+    return translating(lambda error: generation_failure(error, log.errors()))
 
 
 def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, str]]) -> RunFailed:
@@ -72,19 +62,15 @@ def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, 
             f"Memory was too small while vLLM loaded {model_path}: {words} Free the device, choose a smaller precision "
             "or vllm.engine.max_model_len, or set vllm.engine.gpu_memory_utilization."
         )
+    of_the_model = model_failure_in_words("Loading", model_path, name, words)
     if "trust_remote_code" in words:
-        return RunFailed(
-            FailureKind.MODEL,
-            f"{model_path} brings code of its own, which is not run unless you trust it: then set "
-            "trust_remote_code: true.",
-        )
+        return of_the_model
     if isinstance(error, ImportError):
-        return RunFailed(FailureKind.BACKEND, f"A package is missing: {first_line(error)}")
-    if _OF_THE_MODEL.search(words):
-        return RunFailed(FailureKind.MODEL, f"Loading {model_path} failed: {name}: {words}")
-    if _OF_THE_DEVICE.search(words) or name in _ARGUMENTS:
+        return missing_package(error)
+    refused = _OF_THE_DEVICE.search(words) or name in _ARGUMENTS
+    if refused and not _OF_THE_MODEL.search(words):
         return RunFailed(FailureKind.BACKEND, f"vLLM refused what it was asked: {name}: {words}")
-    return RunFailed(FailureKind.MODEL, f"Loading {model_path} failed: {name}: {words}")
+    return of_the_model
 
 
 def generation_failure(error: Exception, logged: Sequence[tuple[str, str]]) -> RunFailed:

@@ -20,7 +20,8 @@ def sampling_arguments(
     """Arguments of `SamplingParams`; keys of `vllm.sampling` that are unset are left out."""
     section, decoder = config.vllm or VllmConfig(), config.decoder
     arguments: dict[str, Any] = {
-        **section.sampling.model_dump(exclude_none=True),
+        # These two are said by shared keys; a skip rule sees to it that they agree.
+        **section.sampling.model_dump(exclude_none=True, exclude={"max_tokens", "min_tokens"}),
         "max_tokens": config.output_limit,
         "repetition_penalty": decoder.repetition_penalty,
         # vLLM's word for the most likely token.
@@ -29,12 +30,10 @@ def sampling_arguments(
     }
     if decoder.do_sample:
         arguments |= {"top_p": decoder.top_p, "top_k": decoder.top_k or 0, "min_p": decoder.min_p or 0.0}
+    # With a fixed length `min_tokens` would forbid the stop tokens, and so change what the model says.
     if not config.output_fixed:
         arguments["stop_token_ids"] = list(stop_token_ids)
         arguments["min_tokens"] = min(decoder.min_new_tokens or 0, config.output_limit)
-    else:
-        # Here `min_tokens` would forbid the stop tokens, and so change what the model says.
-        arguments.pop("min_tokens", None)
     return arguments | passthrough
 
 

@@ -9,15 +9,11 @@ class Extension:
     """Asked by `LLM.collective_rpc` with a method's name; the names are ours, none of the worker's is hidden."""
 
     def llem_model(self) -> dict[str, Any]:
-        """Bytes of the weights on this worker, their devices and types, and the process that holds them."""
-        import os
-
-        parameters = list(self._llem_model().parameters())
+        """Bytes of the weights on this worker, and their devices."""
+        parameters = list(self.model_runner.get_model().parameters())  # type: ignore[attr-defined]
         return {
             "bytes": sum(each.numel() * each.element_size() for each in parameters),
             "devices": sorted({str(each.device) for each in parameters}),
-            "dtypes": sorted({str(each.dtype).removeprefix("torch.") for each in parameters}),
-            "pid": os.getpid(),
         }
 
     def llem_synchronize(self) -> None:
@@ -39,6 +35,3 @@ class Extension:
         import torch
 
         return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None
-
-    def _llem_model(self) -> Any:
-        return self.model_runner.get_model()  # type: ignore[attr-defined]

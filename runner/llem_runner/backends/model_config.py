@@ -6,28 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import AutoConfig, GenerationConfig
+
+from llem_runner.backends.failures import failing_as
 from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.workload.model_failure import model_failure
 
 
 def read_model_config(model_path: str, config: ExperimentConfig) -> Any:
-    """The model's configuration (transformers). Raises `RunFailed` of kind model."""
-    from transformers import AutoConfig
-
+    """The model's configuration (transformers). Raises `RunFailed` of kind model; see `failing_as` for the others."""
     if _is_folder_name(model_path) and not (Path(model_path) / "config.json").is_file():
         raise RunFailed(FailureKind.MODEL, f"{model_path} is no model folder: there is no config.json in it.")
-    try:
+    with failing_as(lambda error: model_failure("Reading the configuration of", model_path, error)):
         return AutoConfig.from_pretrained(
             model_path, revision=config.revision, trust_remote_code=config.trust_remote_code
         )
-    except Exception as error:
-        raise model_failure("Reading the configuration of", model_path, error) from error
 
 
 def read_generation_defaults(model_path: str, config: ExperimentConfig, model_config: Any) -> Any:
     """The model's own generation defaults: of these only the stop and padding tokens are ever used."""
-    from transformers import GenerationConfig
-
     try:
         return GenerationConfig.from_pretrained(model_path, revision=config.revision)
     except OSError:
