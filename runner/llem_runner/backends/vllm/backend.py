@@ -94,7 +94,7 @@ class VllmBackend:
             self._held.enter_context(made_files)
         model_config = read_model_config(model_path, config)
         tokenizer = load_tokenizer(model_path, config.revision, config.trust_remote_code)
-        encoder = PromptEncoder.for_experiment(tokenizer, config)
+        encoder = PromptEncoder.for_experiment(tokenizer, config, model_config)
         stops = stop_token_ids_of(read_generation_defaults(model_path, config, model_config), tokenizer)
         adapter = _read_adapter(config.lora, adapter_path) if config.lora else None
         known = known_names()
@@ -122,8 +122,7 @@ class VllmBackend:
     def vocabulary(self) -> list[int]:
         """Ids for synthetic prompts; see `Backend.vocabulary`."""
         loaded = self._need()
-        size = loaded.model_config.get_text_config(decoder=True).vocab_size
-        return ordinary_token_ids(loaded.tokenizer, size, loaded.stop_token_ids)
+        return ordinary_token_ids(loaded.tokenizer, loaded.model_config, loaded.stop_token_ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of output tokens, special ones left out."""
