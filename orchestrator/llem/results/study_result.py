@@ -14,6 +14,7 @@ from llem.errors import NotReadyError
 from llem.printable import json_for_terminal
 from llem.results.flatten import columns, flatten_as, sizes
 from llem.results.levels import experiment_quality, idle_power
+from llem.results.same_work import Agreement, different_ids
 from llem.results.statistics import Statistic, statistic
 from llem.results.tables import to_arrow
 from llem_runner.contract import ExperimentResult
@@ -88,6 +89,7 @@ class StudyResult(Record):
     runs: RunCounts
     experiments_skipped: int = 0
     experiments: tuple[ExperimentSummary, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
     failures: tuple[RunFailure, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[ResultWarning, ...] = ()
@@ -133,7 +135,9 @@ class RunOutcome:
     message: str = ""
 
 
-def build_study_result(study: StudyRecord, outcomes: Sequence[RunOutcome]) -> StudyResult:
+def build_study_result(
+    study: StudyRecord, outcomes: Sequence[RunOutcome], agreement: Iterable[Agreement] = ()
+) -> StudyResult:
     """The study's result from its outcomes, which are in the order of the plan, one a run."""
     results = tuple(outcome.result for outcome in outcomes if outcome.result is not None)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
@@ -151,9 +155,10 @@ def build_study_result(study: StudyRecord, outcomes: Sequence[RunOutcome]) -> St
         ),
         experiments_skipped=len(study.skipped),
         experiments=tuple(_experiments(outcomes, results)),
+        agreement=tuple(agreement),
         failures=tuple(RunFailure(run_id=run.run_id, kind=run.kind, message=run.message) for run in failed),
         skipped=study.skipped,
-        warnings=study.warnings,
+        warnings=tuple(dict.fromkeys((*study.warnings, *different_ids(results)))),
         results=results,
     )
 

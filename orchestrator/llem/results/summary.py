@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from llem.printable import printable
+from llem.results.same_work import Agreement
 from llem.results.statistics import Statistic, statistic
 from llem.results.study_result import ENERGY_PER_TOKEN, ExperimentSummary, StudyResult
 from llem_runner.contract import ExperimentResult
 
 THROUGHPUT = "throughput.output_tokens_per_s"
 NOTHING = "–"
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def _notes(study: StudyResult) -> Iterable[str]:
     if failed:
         of = len(study.results)
         yield f"Quality checks that failed, of {of} runs: {', '.join(f'{name} in {n}' for name, n in failed.items())}"
+    yield from _same_work(study)
     if study.simulated:
         yield "Simulated boards: the numbers show that the measurement works, not what a GPU needs."
     single = sum(experiment.cycles == 1 for experiment in study.experiments)
@@ -127,6 +130,19 @@ def _notes(study: StudyResult) -> Iterable[str]:
             f"One cycle only of {single} of {len(study.experiments)} experiments: no interval can be given, and a "
             "difference between two of them may be chance (execution.n_cycles: 3 or more)"
         )
+
+
+def _same_work(study: StudyResult) -> Iterable[str]:
+    """What was asked and answered alike. Of many experiments those are named that agree least."""
+    yield from (warning.message for warning in study.warnings if warning.code == "prompt_ids_differ")
+    by_reference: dict[str, list[Agreement]] = {}
+    for each in study.agreement:
+        by_reference.setdefault(each.reference, []).append(each)
+    for reference, all_of_it in by_reference.items():
+        named = sorted(all_of_it, key=lambda each: each.equal_share)[:_NAMED]
+        words = [f"{each.experiment_id} {100 * each.equal_share:.4g} % of {each.tokens}" for each in named]
+        more = [f"{len(all_of_it) - _NAMED} more in study_result.json"] if len(all_of_it) > _NAMED else []
+        yield f"Output tokens equal to those of {reference}, in the first answers: {', '.join([*words, *more])}"
 
 
 def _why_empty(result: ExperimentResult) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     (folder / "s.yaml").write_text(STUDY)
     done = llem("run", "s.yaml", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "printed.txt").write_text(done.stdout)
     found = {}
     for path in the_study(folder / "results").glob("runs/*"):
         found[result_of(path)["backend"]] = path
@@ -59,6 +61,12 @@ def test_claim_9_3_both_engines_are_given_as_many_tokens_prompt_by_prompt(runs: 
     assert max(given["vllm"]) <= 48
 
 
+def test_claim_9_3_the_results_say_that_both_engines_were_given_the_same_ids(runs: dict[str, Path]) -> None:
+    pytorch, vllm = (result_of(run)["prompt_ids_sha256"] for run in runs.values())
+    assert pytorch == vllm
+    assert re.fullmatch("[0-9a-f]{64}", pytorch)
+
+
 def test_claim_9_4_with_fixed_length_both_engines_generate_exactly_so_many_tokens_a_request(
     runs: dict[str, Path],
 ) -> None:
@@ -78,6 +86,12 @@ def test_claim_9_4_greedy_answers_of_both_engines_agree_in_fp32(runs: dict[str, 
     equal = sum(one == other for one, other in pairs) / len(pairs)
     # Random weights make near ties; a real model's greatest logit stands further above the next.
     assert equal >= 0.9, f"{equal:.1%} of {len(pairs)} tokens are equal"
+    study = runs["vllm"].parent.parent
+    [agreement] = json.loads((study / "study_result.json").read_text())["agreement"]
+    assert agreement["equal_share"] == pytest.approx(equal)
+    assert agreement["tokens"] == N * MOST
+    printed = (study.parent.parent / "printed.txt").read_text()
+    assert f"{agreement['experiment_id']} {100 * equal:.4g} % of {N * MOST}" in printed
 
 
 def test_claim_9_1_the_result_records_what_vllm_made_of_its_defaults(runs: dict[str, Path]) -> None:

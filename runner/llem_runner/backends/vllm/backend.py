@@ -15,6 +15,7 @@ from typing import Any
 
 import vllm
 
+from llem_runner.backends.context import check_fixed_length_fits
 from llem_runner.backends.device import choose_device
 from llem_runner.backends.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
@@ -135,6 +136,8 @@ class VllmBackend:
     def generate(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
         """Answer all prompts in order; see `Backend.generate`."""
         loaded = self._need()
+        context = loaded.engine.vllm_config.model_config.max_model_len
+        check_fixed_length_fits(loaded.config, prompts, context, "vllm.engine.max_model_len")
         with failing_to_generate(loaded.log):
             return loaded.generator.answer(prompts, on_tokens)
 
