@@ -43,7 +43,7 @@ HOSTILE_DEFAULTS = {
     "max_length": 7,
     "max_new_tokens": 3,
 }
-TINY_CACHE = {"enforce_eager": True, "max_model_len": 512, "max_num_seqs": 4, "kv_cache_memory_bytes": 2**28}
+TINY_CACHE = {"enforce_eager": True, "max_model_len": 128, "max_num_seqs": 4, "kv_cache_memory_bytes": 2**28}
 
 
 def experiment(**keys: Any) -> ExperimentConfig:
@@ -236,7 +236,7 @@ def test_claim_9_4_both_engines_stop_at_the_same_token_where_a_stop_token_may_en
 
 def test_claim_9_4_a_request_of_fixed_length_that_vllm_would_cut_at_its_context_is_refused(in_vllm: Engine) -> None:
     context = TINY_CACHE["max_model_len"]
-    with pytest.raises(RunFailed, match=r"context of 512 tokens.*raise vllm\.engine\.max_model_len") as caught:
+    with pytest.raises(RunFailed, match=r"context of 128 tokens.*raise vllm\.engine\.max_model_len") as caught:
         in_vllm.backend.generate([[5] * (context - MOST + 1)], lambda _new_tokens: None)
     assert caught.value.kind is FailureKind.BACKEND
     [fits] = in_vllm.backend.generate([[5] * (context - MOST)], lambda _new_tokens: None)
