@@ -301,7 +301,7 @@ def test_keys_that_are_named_in_the_other_pages_exist() -> None:
 
 
 def test_single_names_on_the_page_on_fairness_are_those_of_the_references() -> None:
-    known = {part for name in in_backticks(STUDY_FILE + RESULTS) for part in name.split(".")}
-    named = {name for name in in_backticks(COMPARING) if re.fullmatch(r"[a-z]+(_[a-z]+)+", name)}
+    known = {part for name in re.findall(r"`([\w.]+)`", STUDY_FILE + RESULTS) for part in name.split(".")}
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", COMPARING))
     assert named
     assert named <= known
