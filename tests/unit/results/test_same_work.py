@@ -14,6 +14,7 @@ from results_factory import START_S, result, write_run, write_study
 
 from llem.results.open_study import open_study
 from llem.results.same_work import Answered, agreements, comparable, different_ids
+from llem.results.sanity import implausible
 from llem.results.study_result import RunOutcome, StudyRecord, StudyResult, build_study_result
 from llem.results.summary import summarise
 from llem_runner.contract import ExperimentResult
@@ -97,6 +98,28 @@ def test_claim_9_4_backends_precisions_and_batches_are_compared_each_experiment_
         run_of("c" * 12, precision="fp16", pytorch={"batch_size": 8}),
     ]
     assert comparable(runs) == [[runs[0], runs[1], runs[3]]]
+
+
+@pytest.mark.parametrize(
+    ("output", "keys"),
+    [
+        (80, {"output_length": "fixed"}),
+        (80, {"dataset": {"input_len": 5, "output_len": 8}}),
+        (240, {"output_length": "fixed", "backend": "vllm", "vllm": {"sampling": {"n": 3}}}),
+        (80, {"output_length": "fixed", "backend": "vllm", "vllm": {"beam_search": {"beam_width": 3}}}),
+    ],
+    ids=["fixed", "synthetic", "three answers a prompt", "beams"],
+)
+def test_claim_9_4_a_result_whose_requests_of_fixed_length_have_another_number_of_tokens_is_refused(
+    output: int, keys: dict[str, Any]
+) -> None:
+    def told(tokens: int) -> str | None:
+        counted = {"input": 50, "output": tokens, "total": 50 + tokens, "cached": None}
+        changes = {"tokens": counted, "requests": {"total": 10, "completed": 10}}
+        return implausible(run_of("a" * 12, changes, max_output_tokens=8, **keys))
+
+    assert told(output) is None
+    assert told(output - 1) == f"tokens.output is {output - 1}, but 10 requests of a fixed length make {output}"
 
 
 def test_claim_9_3_other_ids_for_the_same_text_are_warned_of() -> None:
