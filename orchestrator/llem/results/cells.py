@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from llem.printable import on_one_line
 from llem.results.statistics import Statistic
 from llem_runner.contract.result import Quality
 
 NOTHING = "–"
 
 
-def measure(measured: Statistic | None, scale: float = 1.0) -> str:
-    """The mean, times `scale`, ± half its 95 % interval where there is one."""
+@dataclass(frozen=True)
+class Table:
+    """A table under a title; the lines of a cell are joined by line ends."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def measure(measured: Statistic | None, scale: float = 1.0, count: int = 4) -> str:
+    """The mean, times `scale`, with `count` significant digits ± half its 95 % interval where there is one."""
     if measured is None or measured.mean is None:
         return NOTHING
     if measured.ci95_half_width is None:
-        return digits(measured.mean * scale, 4)
-    return f"{digits(measured.mean * scale, 4)} ± {digits(measured.ci95_half_width * scale, 2)}"
+        return digits(measured.mean * scale, count)
+    return f"{digits(measured.mean * scale, count)} ± {digits(measured.ci95_half_width * scale, 2)}"
 
 
 def digits(value: float, count: int) -> str:
@@ -27,10 +38,10 @@ def digits(value: float, count: int) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value of a study file."""
+    """A value of a study file; nothing in it moves the cursor or begins a line."""
     if value is None:
         return NOTHING
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else on_one_line(str(value))
 
 
 def short_names(paths: Sequence[str]) -> tuple[str, ...]:
