@@ -7,7 +7,6 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from llem.results.cells import digits
 from llem.results.comparison import Comparison, Ratio, Verdict
 from llem.results.levels import LEVELS
 
@@ -31,7 +30,7 @@ def ratio_lines(ratio: Ratio, words: Words, mark: str) -> Iterator[str]:
         yield _verdict(ratio.verdict, words, mark)
         return
     if ratio.ci95_lower is None or ratio.ci95_upper is None:
-        yield f"×{digits(ratio.ratio, 3)}"
+        yield f"×{_rough(ratio.ratio)}"
         for part in (ratio.reason or _OTHER_WORDS["no_interval"]).replace(": ", ":\n").splitlines():
             yield from textwrap.wrap(part, WIDTH)
         return
@@ -46,7 +45,7 @@ def range_lines(ratios: Sequence[Ratio], words: Words, mark: str) -> Iterator[st
     """Several ratios: from the least to the greatest, and how often which verdict."""
     known = [ratio.ratio for ratio in ratios if ratio.ratio is not None]
     if known:
-        yield f"×{digits(min(known), 3)} … ×{digits(max(known), 3)}"
+        yield f"×{_rough(min(known))} … ×{_rough(max(known))}"
     for verdict, count in Counter(ratio.verdict for ratio in ratios).items():
         yield f"{count} {_verdict(verdict, words, mark)}"
 
@@ -87,3 +86,8 @@ def _places(width: float) -> int:
 
 def _decimal(value: float, places: int) -> str:
     return f"{value:.{places}f}" if value < 1000 else f"{value:.3g}"
+
+
+def _rough(value: float) -> str:
+    """Three significant digits, where no interval says how many there are."""
+    return f"{value:#.3g}".removesuffix(".")

@@ -15,7 +15,7 @@ from llem.results.statistics import Statistic
 from llem.results.study_result import ENERGY_PER_TOKEN, ExperimentSummary, StudyResult
 from llem.results.summary import THROUGHPUT
 
-MOST_ROWS = 12
+MOST_ROWS = 10
 """Experiments that are shown, of all tables together; each table has the best and the next."""
 NOT_MEASURED = "n/a"
 LATENCIES = {"first": "latency.ttft_s.p50", "next": "latency.itl_s.p50", "whole": "latency.request_s.p50"}

@@ -1,0 +1,273 @@
+"""`comparisons` of `study_result.json`: which pairs, over which work, and what is said of their difference."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compared_study import outcomes, study_of
+from scipy import stats
+
+from llem.results.comparison import Comparison, Ratio
+from llem.results.study_result import RunOutcome, StudyResult, write_study_result
+
+LOW, HIGH = [0.500, 0.504, 0.498], [0.800, 0.810, 0.795]
+OTHER_BOARD = {"energy.devices.0.uuid": "GPU-2222"}
+
+
+def two(
+    one: Sequence[RunOutcome] | None = None, other: Sequence[RunOutcome] | None = None
+) -> tuple[StudyResult, Comparison]:
+    """A study of pytorch and vllm, and its only comparison."""
+    study = study_of(
+        one or outcomes("p", {"backend": "pytorch"}, HIGH), other or outcomes("v", {"backend": "vllm"}, LOW)
+    )
+    (found,) = study.comparisons
+    return study, found
+
+
+def energy(found: Comparison) -> Ratio:
+    assert found.energy_per_output_token is not None
+    return found.energy_per_output_token
+
+
+def pairs(study: StudyResult, kind: str) -> set[tuple[str, str]]:
+    return {(each.reference_id, each.experiment_id) for each in study.comparisons if kind in each.kinds}
+
+
+def test_claim_11_two_backends_are_one_comparison_against_the_one_that_needs_less() -> None:
+    _, found = two()
+    assert (found.reference_id, found.experiment_id) == ("v", "p")
+    assert found.kinds == ("best", "one_change")
+    assert found.changed == {"backend": ("vllm", "pytorch")}
+    assert (found.level, found.simulated, found.not_compared) == ("A", False, None)
+    ratio = energy(found)
+    assert ratio.ratio == pytest.approx(stats.gmean(HIGH) / stats.gmean(LOW))
+    assert ratio.cycles == (1, 2, 3)
+    assert (ratio.verdict, ratio.family) == ("higher", 1)
+    assert ratio.p_holm == ratio.p_value
+
+
+def test_claim_11_the_interval_goes_from_students_limit_for_the_lower_bounds_to_that_for_the_upper() -> None:
+    _, found = two()
+    logs = [math.log(one / other) for one, other in zip(HIGH, LOW, strict=True)]
+    low, high = stats.t.interval(0.95, 2, loc=stats.tmean(logs), scale=stats.sem(logs))
+    # Both energies have bounds of 8000 J from 7960 J to 8040 J.
+    below, above = math.log(8000 / 7960) + math.log(8040 / 8000), math.log(8040 / 8000) + math.log(8000 / 7960)
+    assert energy(found).ci95_lower == pytest.approx(math.exp(low - below))
+    assert energy(found).ci95_upper == pytest.approx(math.exp(high + above))
+
+
+def test_claim_11_cycles_that_agree_to_the_digit_do_not_hide_the_bounds_of_the_energy() -> None:
+    _, near = two(outcomes("p", {"backend": "pytorch"}, [0.505] * 3), outcomes("v", {"backend": "vllm"}, [0.500] * 3))
+    assert energy(near).ci95_lower == pytest.approx(1.01 * 7960 / 8040)
+    assert energy(near).ci95_upper == pytest.approx(1.01 * 8040 / 7960)
+    assert energy(near).verdict == "not_distinguishable"
+    _, far = two(outcomes("p", {"backend": "pytorch"}, [0.6] * 3), outcomes("v", {"backend": "vllm"}, [0.5] * 3))
+    assert energy(far).verdict == "higher"
+
+
+def test_claim_11_one_cycle_has_a_ratio_and_no_interval_and_names_no_difference() -> None:
+    _, found = two(outcomes("p", {"backend": "pytorch"}, [0.8]), outcomes("v", {"backend": "vllm"}, [0.5]))
+    ratio = energy(found)
+    assert ratio.ratio == pytest.approx(1.6)
+    assert (ratio.verdict, ratio.reason) == ("no_interval", "one cycle: no interval")
+    assert (ratio.ci95_lower, ratio.ci95_upper, ratio.p_value, ratio.p_holm) == (None,) * 4
+
+
+def test_claim_11_only_cycles_that_both_completed_count() -> None:
+    _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH)[1:], outcomes("v", {"backend": "vllm"}, LOW)[:2])
+    assert energy(found).cycles == (2,)
+    assert energy(found).verdict == "no_interval"
+    _, apart = two(outcomes("p", {"backend": "pytorch"}, HIGH)[2:], outcomes("v", {"backend": "vllm"}, LOW)[:2])
+    assert apart.not_compared == "no cycle was completed of both"
+    assert apart.energy_per_output_token is None
+
+
+def test_claim_11_without_energy_the_rates_are_compared_and_the_energy_is_not_measured() -> None:
+    none: dict[str, Any] = {
+        **{f"energy.{name}": None for name in ("total_j", "lower_j", "upper_j")},
+        "energy.source": "none",
+        "quality.level": "D",
+    }
+    study, found = two(
+        outcomes("p", {"backend": "pytorch"}, [None] * 3, [100, 102, 101], none),
+        outcomes("v", {"backend": "vllm"}, [None] * 3, [150, 151, 152], none),
+    )
+    assert energy(found).verdict == "not_measured"
+    assert energy(found).ratio is None
+    assert energy(found).reason == "not measured in any cycle of both"
+    assert found.output_tokens_per_s is not None
+    assert (found.reference_id, found.output_tokens_per_s.verdict, found.level) == ("v", "lower", "D")
+    assert StudyResult.model_validate_json(study.model_dump_json()).comparisons == study.comparisons
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"tokens.input": 2100, "tokens.total": 12_100}, "other tokens: 10 and 10.5 input tokens a request"),
+        ({"tokens.output": 11_000, "tokens.total": 13_000}, "other tokens: 50 and 55 output tokens a request"),
+    ],
+)
+def test_claim_11_other_tokens_are_not_compared_and_say_why(changes: dict[str, Any], reason: str) -> None:
+    _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH, changes=changes))
+    assert found.not_compared is not None
+    assert found.not_compared.startswith(reason)
+    assert (found.energy_per_output_token, found.output_tokens_per_s) == (None, None)
+
+
+def test_claim_11_answers_that_differ_a_little_in_length_are_compared() -> None:
+    _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH, changes={"tokens.output": 10_400}))
+    assert found.not_compared is None
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("output_length", ["fixed", "stop"]),
+        ("max_output_tokens", [64, 128]),
+        ("max_input_tokens", [64, 128]),
+        ("prompt_format", ["raw", "chat"]),
+        ("n", [4, 8]),
+        ("dataset", ["builtin", "./mine.jsonl"]),
+    ],
+)
+def test_claim_11_another_workload_is_not_compared_and_says_why(path: str, values: list[Any]) -> None:
+    study = study_of(*(outcomes(f"e{value}", {path: value}, LOW) for value in values))
+    (found,) = study.comparisons
+    assert found.kinds == ("one_change",)
+    assert found.not_compared == f"other work: {path} {values[0]} and {values[1]}"
+
+
+def test_claim_11_where_one_thing_changes_each_value_is_compared_with_the_first_that_is_written() -> None:
+    study = study_of(
+        *(
+            outcomes(f"{precision}-{size}", {"precision": precision, "pytorch.batch_size": size}, [j, j * 1.01])
+            for precision, size, j in [("bf16", 1, 1.0), ("bf16", 8, 0.2), ("fp16", 1, 1.1), ("fp16", 8, 0.3)]
+        )
+    )
+    found = {frozenset(pair) for pair in pairs(study, "one_change")}
+    assert found == {
+        frozenset(pair)
+        for pair in (("bf16-1", "fp16-1"), ("bf16-8", "fp16-8"), ("bf16-1", "bf16-8"), ("fp16-1", "fp16-8"))
+    }
+    assert pairs(study, "best") == {("bf16-8", other) for other in ("bf16-1", "fp16-1", "fp16-8")}
+    # Four experiments are six pairs, and any of the four might have been the best.
+    assert {energy(each).family for each in study.comparisons} == {6}
+
+
+def test_claim_11_of_each_backend_the_setting_that_costs_least_is_compared_all_shared_settings_equal() -> None:
+    of = [
+        ("p1", {"backend": "pytorch", "pytorch.batch_size": 1}, 1.0),
+        ("p8", {"backend": "pytorch", "pytorch.batch_size": 8}, 0.4),
+        ("v1", {"backend": "vllm", "vllm.engine.max_num_seqs": 1}, 0.9),
+        ("v8", {"backend": "vllm", "vllm.engine.max_num_seqs": 8}, 0.3),
+    ]
+    study = study_of(*(outcomes(name, swept, [j, j * 1.01]) for name, swept, j in of))
+    across = [each for each in study.comparisons if "one_change" in each.kinds and "backend" in each.changed]
+    assert [(each.reference_id, each.experiment_id) for each in across] == [("v8", "p8")]
+    assert across[0].changed["pytorch.batch_size"] == (None, 8)
+
+
+def test_claim_11_models_are_compared_where_they_do_the_same_work_and_each_has_a_best_of_its_own() -> None:
+    of = [(model, size) for model in ("./a", "./b") for size in (1, 8)]
+    study = study_of(
+        *(
+            outcomes(f"{model[2:]}{size}", {"model": model, "pytorch.batch_size": size}, [1 / size, 1.01 / size])
+            for model, size in of
+        )
+    )
+    assert pairs(study, "best") == {("a8", "a1"), ("b8", "b1")}
+    assert {("a1", "b1"), ("a8", "b8")} <= pairs(study, "one_change")
+    assert {energy(each).family for each in study.comparisons} == {4}
+
+
+def test_claim_11_on_one_board_its_gain_drops_out_and_on_two_both_gains_widen_the_interval() -> None:
+    _, same = two()
+    _, apart = two(outcomes("p", {"backend": "pytorch"}, HIGH, changes=OTHER_BOARD))
+    assert same.notes == ()
+    lower, widened = energy(same).ci95_lower, energy(apart).ci95_lower
+    assert lower is not None
+    assert widened == pytest.approx(lower * 0.95 * 0.95)
+    assert energy(apart).ratio == energy(same).ratio
+    assert apart.notes == (
+        "not on the same boards in 3 of 3 cycles: the interval of J/output token is widened by what their gains leave "
+        "open, ±5 % and ±5 %",
+    )
+
+
+def test_claim_11_a_difference_that_two_boards_could_make_is_not_distinguishable() -> None:
+    slightly = [j * 1.06 for j in LOW]
+    _, same = two(outcomes("p", {"backend": "pytorch"}, slightly))
+    _, apart = two(outcomes("p", {"backend": "pytorch"}, slightly, changes=OTHER_BOARD))
+    assert (energy(same).verdict, energy(apart).verdict) == ("higher", "not_distinguishable")
+
+
+def test_claim_11_energies_without_bounds_or_by_different_meters_say_so() -> None:
+    theirs = {"energy.source": "zeus", "energy.lower_j": None, "energy.upper_j": None}
+    _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH, changes=theirs))
+    assert any("different meters: nvml and zeus" in note for note in found.notes)
+    assert any("no bounds of the energy are known" in note for note in found.notes)
+
+
+def test_claim_11_rates_need_no_bounds_and_their_test_is_the_paired_t_test() -> None:
+    one, other = [100.0, 103.0, 99.0], [110.0, 112.0, 111.0]
+    _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH, one), outcomes("v", {"backend": "vllm"}, LOW, other))
+    ratio = found.output_tokens_per_s
+    assert ratio is not None
+    test = stats.ttest_rel([math.log(each) for each in one], [math.log(each) for each in other])
+    low, high = test.confidence_interval(0.95)
+    assert (ratio.ci95_lower, ratio.ci95_upper) == pytest.approx((math.exp(low), math.exp(high)))
+    assert ratio.p_value == pytest.approx(test.pvalue)
+    assert ratio.verdict == "lower"
+
+
+def test_a_lower_bound_of_nothing_leaves_every_difference_open() -> None:
+    _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH, changes={"energy.lower_j": 0.0}))
+    assert energy(found).verdict == "not_distinguishable"
+
+
+@pytest.mark.parametrize(("level", "simulated"), [("C", False), ("C", True), ("D", False)])
+def test_claim_11_a_comparison_has_the_worse_level_and_whether_it_is_of_simulated_boards(
+    level: str, simulated: bool
+) -> None:
+    changes = {"quality.level": level, "simulated": simulated}
+    _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH, changes=changes))
+    assert (found.level, found.simulated) == (level, simulated)
+
+
+def test_claim_11_among_many_pairs_a_difference_that_chance_could_make_is_not_named() -> None:
+    alone, many = [1.0, 1.01, 1.02], [1.06, 1.08, 1.11]
+    _, found = two(outcomes("p", {"backend": "pytorch"}, many), outcomes("v", {"backend": "vllm"}, alone))
+    assert energy(found).verdict == "higher"
+    more = [outcomes(f"e{size}", {"pytorch.batch_size": size}, [j * size for j in many]) for size in range(2, 12)]
+    study = study_of(
+        outcomes("e0", {"pytorch.batch_size": 1}, alone), outcomes("e1", {"pytorch.batch_size": 99}, many), *more
+    )
+    same = next(each for each in study.comparisons if each.experiment_id == "e1")
+    ratio = energy(same)
+    assert ratio.ci95_lower == energy(found).ci95_lower
+    assert ratio.p_value == energy(found).p_value
+    assert (ratio.family, ratio.verdict) == (66, "not_distinguishable")
+
+
+def test_claim_11_the_comparisons_are_in_study_result_json_as_they_are_documented(tmp_path: Path) -> None:
+    study, _ = two()
+    write_study_result(tmp_path / "study_result.json", study)
+    (record,) = json.loads((tmp_path / "study_result.json").read_text(encoding="utf-8"))["comparisons"]
+    assert record["changed"] == {"backend": ["vllm", "pytorch"]}
+    assert record["energy_per_output_token"]["verdict"] == "higher"
+    docs = (Path(__file__).resolve().parents[3] / "docs" / "results.md").read_text(encoding="utf-8")
+    described = docs[docs.index("## Comparisons") : docs.index("## `results.parquet`")]
+    for name in (*Comparison.model_fields, *Ratio.model_fields):
+        assert f"`{name}`" in described, name
+
+
+def test_claim_11_an_experiment_alone_or_without_a_result_is_compared_with_nothing() -> None:
+    assert study_of(outcomes("p", {}, HIGH)).comparisons == ()
+    failed = [RunOutcome("v-c1", "v", "failed", {"backend": "vllm"}, None, "backend", "gone")]
+    assert study_of(outcomes("p", {"backend": "pytorch"}, HIGH), failed).comparisons == ()
