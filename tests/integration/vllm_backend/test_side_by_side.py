@@ -28,15 +28,19 @@ energy: {{min_window_seconds: 0.5}}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folder of each backend's run. The engines' starts are most of the time: it is run once."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The study's folder and what was printed. The engines' starts are most of the time: it is run once."""
     folder = tmp_path_factory.mktemp("side-by-side")
     (folder / "s.yaml").write_text(STUDY)
     done = llem("run", "s.yaml", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = {}
-    for path in the_study(folder / "results").glob("runs/*"):
-        found[result_of(path)["backend"]] = path
+    return the_study(folder / "results"), done.stdout
+
+
+@pytest.fixture(scope="module")
+def runs(finished: tuple[Path, str]) -> dict[str, Path]:
+    """The folder of each backend's run."""
+    found = {result_of(path)["backend"]: path for path in finished[0].glob("runs/*")}
     assert found.keys() == {"pytorch", "vllm"}
     return found
 
@@ -119,3 +123,21 @@ def test_claim_9_9_saturation_follows_from_the_engines_own_running_requests(runs
     # Six requests of equal length, four at a time and then two: full for about half of the time, in percent.
     assert checks["saturation"]["value"] == pytest.approx(50, abs=25)
     assert checks["saturation"]["passed"] is False
+
+
+def test_claim_11_both_engines_stand_side_by_side_and_after_one_cycle_no_difference_is_named(
+    finished: tuple[Path, str],
+) -> None:
+    study, printed = finished
+    (found,) = json.loads((study / "study_result.json").read_text())["comparisons"]
+    assert found["changed"].keys() == {"backend"}
+    assert set(found["changed"]["backend"]) == {"pytorch", "vllm"}
+    assert found["not_compared"] is None
+    # No GPU here: the rates are compared, and nothing is made up of the energy.
+    assert (found["level"], found["energy_per_output_token"]["verdict"]) == ("D", "not_measured")
+    assert found["output_tokens_per_s"]["ratio"] > 0
+    assert found["output_tokens_per_s"]["reason"] == "one cycle: no interval"
+    shown = printed[printed.index("Side by side: the first has most tokens/s") :]
+    assert {"backend pytorch", "backend vllm"} <= {line[:15].rstrip() for line in shown.splitlines()}
+    for words in ("n/a", "one cycle:", "no interval", "first ", "next ", "whole "):
+        assert words in shown

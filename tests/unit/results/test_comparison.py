@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from compared_study import outcomes, study_of
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from llem.results.comparison import Comparison, Ratio
@@ -212,6 +214,25 @@ def test_claim_11_energies_without_bounds_or_by_different_meters_say_so() -> Non
     _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH, changes=theirs))
     assert any("different meters: nvml and zeus" in note for note in found.notes)
     assert any("no bounds of the energy are known" in note for note in found.notes)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True, database=None)
+@given(
+    st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=2, max_size=5),
+    st.floats(1e-3, 1e3),
+)
+def test_claim_11_the_unit_of_the_energy_changes_nothing(values: list[tuple[float, float]], unit: float) -> None:
+    ours, theirs = zip(*values, strict=True)
+    _, found = two(outcomes("p", {"backend": "pytorch"}, ours), outcomes("v", {"backend": "vllm"}, theirs))
+    _, scaled = two(
+        outcomes("p", {"backend": "pytorch"}, [unit * each for each in ours]),
+        outcomes("v", {"backend": "vllm"}, [unit * each for each in theirs]),
+    )
+    assume(found.reference_id == scaled.reference_id)
+    assert energy(scaled).ratio == pytest.approx(energy(found).ratio)
+    assert energy(scaled).ci95_lower == pytest.approx(energy(found).ci95_lower)
+    assert energy(scaled).ci95_upper == pytest.approx(energy(found).ci95_upper)
+    assert energy(scaled).p_holm == pytest.approx(energy(found).p_holm)
 
 
 def test_claim_11_rates_need_no_bounds_and_their_test_is_the_paired_t_test() -> None:
