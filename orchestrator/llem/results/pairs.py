@@ -6,10 +6,10 @@ first that the study writes; and every experiment against the best of those that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from math import comb
 from statistics import fmean
 from typing import Any, Literal
 
@@ -38,12 +38,15 @@ class Side:
 
     @cached_property
     def cost(self) -> tuple[int, float]:
-        """What the best has least of: J/output token; of experiments without it, seconds per output token."""
-        energy_j = [run.energy.per_output_token_j for run in self.runs.values()]
-        known_j = [value for value in energy_j if value is not None]
-        if known_j:
-            return 0, fmean(known_j)
-        return 1, -fmean(run.throughput.output_tokens_per_s for run in self.runs.values())
+        """What the best has least of: J/output token; of experiments without it, seconds per output token.
+
+        As a mean of logarithms, so that the ratio to the best is not below 1 where the cycles are the same.
+        """
+        energy = _mean_log(run.energy.per_output_token_j for run in self.runs.values())
+        speed = _mean_log(run.throughput.output_tokens_per_s for run in self.runs.values())
+        if energy is not None:
+            return 0, energy
+        return (1, -speed) if speed is not None else (2, 0.0)
 
     @cached_property
     def group(self) -> Hashable:
@@ -89,7 +92,7 @@ def family_size(sides: Sequence[Side], pairs: Sequence[Pair]) -> int:
 
     Which one of a group is best, what was measured decides; so any two of them might have been compared.
     """
-    within = sum(comb(len(group), 2) for group in _by(sides, _group))
+    within = sum(math.comb(len(group), 2) for group in _by(sides, _group))
     return within + sum(pair.reference.group != pair.other.group for pair in pairs)
 
 
@@ -123,6 +126,11 @@ def _all_but(path: str, side: Side) -> Hashable:
     if path == "backend":
         swept = {name: value for name, value in swept.items() if name.partition(".")[0] not in BACKEND_SECTIONS}
     return tuple((name, repr(value)) for name, value in swept.items())
+
+
+def _mean_log(values: Iterable[float | None]) -> float | None:
+    logs = [math.log(value) for value in values if value is not None and value > 0]
+    return fmean(logs) if logs else None
 
 
 def _by(sides: Iterable[Side], key: Callable[[Side], Hashable]) -> list[list[Side]]:
