@@ -156,6 +156,17 @@ def _notes(pair: Pair) -> Iterator[str]:
         yield f"J/output token is by different meters: {' and '.join(sorted(meters))}"
     if any(run.energy.lower_j is None for each in runs if _both_measured(each) for run in each):
         yield "no bounds of the energy are known: the interval of J/output token is of the scatter alone"
+    if len(runs) > 1 and _one_after_the_other(pair):
+        yield (
+            "all cycles of one were measured before those of the other: what drifted meanwhile is in the ratio "
+            "(cycle_order: shuffled)"
+        )
+
+
+def _one_after_the_other(pair: Pair) -> bool:
+    runs = pair.cycles.values()
+    one, other = [one.window.start_unix_s for one, _ in runs], [other.window.start_unix_s for _, other in runs]
+    return max(one) < min(other) or max(other) < min(one)
 
 
 def _both_measured(runs: tuple[ExperimentResult, ExperimentResult]) -> bool:

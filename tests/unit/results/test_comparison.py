@@ -12,6 +12,7 @@ import pytest
 from compared_study import outcomes, study_of
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from results_factory import START_S
 from scipy import stats
 
 from llem.results.comparison import Comparison, Ratio
@@ -245,6 +246,12 @@ def test_claim_11_rates_need_no_bounds_and_their_test_is_the_paired_t_test() -> 
     assert (ratio.ci95_lower, ratio.ci95_upper) == pytest.approx((math.exp(low), math.exp(high)))
     assert ratio.p_value == pytest.approx(test.pvalue)
     assert ratio.verdict == "lower"
+
+
+def test_claim_11_cycles_that_follow_each_other_instead_of_taking_turns_say_so() -> None:
+    hour_later = {"window": {"start_unix_s": START_S + 3600, "end_unix_s": START_S + 3640, "duration_s": 40.0}}
+    _, found = two(outcomes("p", {"backend": "pytorch"}, HIGH, changes=hour_later))
+    assert any("all cycles of one were measured before those of the other" in note for note in found.notes)
 
 
 def test_a_lower_bound_of_nothing_leaves_every_difference_open() -> None:
