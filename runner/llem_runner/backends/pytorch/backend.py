@@ -203,7 +203,7 @@ def _passthrough(config: ExperimentConfig, model_config: Any) -> Passthrough:
 def _generator(model: Any, settings: dict[str, Any], section: PytorchConfig) -> Generator:
     # Replaced whole: `generate` would fill whatever the experiment leaves unset from the model's own defaults.
     model.generation_config = transformers.GenerationConfig()
-    generator = Generator(model, settings, section.batch_size)
+    generator = Generator(model, settings, section.batch_size, section.batch_order)
     if not section.torch_compile:
         return generator
     with failing_as(lambda error: backend_failure("torch.compile", error)):
