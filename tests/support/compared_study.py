@@ -7,7 +7,11 @@ from typing import Any
 
 from results_factory import START_S, result
 
+from llem.results.comparison import Comparison, Ratio
 from llem.results.study_result import RunOutcome, StudyRecord, StudyResult, build_study_result
+
+LOW, HIGH = [0.500, 0.504, 0.498], [0.800, 0.810, 0.795]
+"""J/output token of two experiments that differ."""
 
 
 def outcomes(
@@ -55,3 +59,20 @@ def study_of(*experiments: Sequence[RunOutcome]) -> StudyResult:
     return build_study_result(
         StudyRecord("night", "d" * 12, START_S), [outcome for runs in experiments for outcome in runs]
     )
+
+
+def two(
+    one: Sequence[RunOutcome] | None = None, other: Sequence[RunOutcome] | None = None
+) -> tuple[StudyResult, Comparison]:
+    """A study of pytorch, which needs `HIGH`, and vllm, which needs `LOW`, and its only comparison."""
+    study = study_of(
+        one or outcomes("p", {"backend": "pytorch"}, HIGH), other or outcomes("v", {"backend": "vllm"}, LOW)
+    )
+    (found,) = study.comparisons
+    return study, found
+
+
+def energy(found: Comparison) -> Ratio:
+    """The ratio of J/output token of a pair that is compared."""
+    assert found.energy_per_output_token is not None
+    return found.energy_per_output_token
