@@ -12,6 +12,7 @@ from llem.printable import on_further_lines, on_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from llem.results.study_result import StudyResult
 
@@ -27,12 +28,10 @@ def console() -> Console:
 
 def print_study(result: StudyResult, folder: Path) -> None:
     """The tables of experiments and comparisons, what failed, why energy is empty, and where the files are."""
-    from rich.table import Table
-
     from llem.results.summary import summarise
 
     summary = summarise(result)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = _table()
     for header in summary.headers:
         measured = "/" in header or header == "cycles"
         table.add_column(header, justify="right" if measured else "left", overflow="fold")
@@ -56,14 +55,12 @@ def print_study(result: StudyResult, folder: Path) -> None:
 
 def _print_comparisons(result: StudyResult) -> None:
     """Experiments side by side, where there is more than one; a cell's lines stay lines."""
-    from rich.table import Table
-
     from llem.results.comparison_text import comparison_text
 
     text = comparison_text(result)
     for shown in text.tables:
         click.echo(f"\n{shown.title}")
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table = _table()
         for header in shown.headers:
             table.add_column(header, overflow="fold")
         for row in shown.rows:
@@ -71,6 +68,12 @@ def _print_comparisons(result: StudyResult) -> None:
         console().print(table)
     for note in text.notes:
         click.echo(on_one_line(note))
+
+
+def _table() -> Table:
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
 
 
 def _with_blank_line(row: tuple[str, ...]) -> tuple[str, ...]:

@@ -33,18 +33,15 @@ def changes(study: StudyResult) -> list[Change]:
     place = {each.experiment_id: index for index, each in enumerate(study.experiments)}
     found: dict[tuple[str, str, str], list[Comparison]] = {}
     for each in study.comparisons:
-        if (
-            "one_change" not in each.kinds
-            or not each.changed
-            or not {each.reference_id, each.experiment_id} <= place.keys()
-        ):
+        both_there = {each.reference_id, each.experiment_id} <= place.keys()
+        if not (both_there and each.changed and "one_change" in each.kinds):
             continue
         turned = each if place[each.reference_id] < place[each.experiment_id] else _turned(each)
         path = "backend" if "backend" in turned.changed else next(iter(turned.changed))
         before, after = map(cell, turned.changed[path])
         found.setdefault((path, before, after), []).append(turned)
     paths = list(dict.fromkeys(path for each in study.experiments for path in each.swept))
-    made = [Change(*change, tuple(comparisons)) for change, comparisons in found.items()]
+    made = [Change(*change, tuple(comparisons)) for change, comparisons in found.items() if change[0] in paths]
     return sorted(made, key=lambda change: (paths.index(change.path), place[change.comparisons[0].experiment_id]))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Optional
 
+from pydantic import Field
+
 from llem.results.cycle_ratio import CycleRatio, energy_ratio, same_boards, throughput_ratio
 from llem.results.levels import LEVELS
 from llem.results.paired import holm, paired_ratio
@@ -31,9 +33,9 @@ class Ratio(Record):
     interval, or no ratio.
     """
 
-    ratio: Optional[float] = None
-    ci95_lower: Optional[float] = None
-    ci95_upper: Optional[float] = None
+    ratio: Optional[float] = Field(default=None, gt=0)
+    ci95_lower: Optional[float] = Field(default=None, gt=0)
+    ci95_upper: Optional[float] = Field(default=None, gt=0)
     p_value: Optional[float] = None
     p_holm: Optional[float] = None
     family: int

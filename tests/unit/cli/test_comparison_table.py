@@ -168,6 +168,15 @@ def test_a_value_of_a_study_cannot_write_to_the_terminal() -> None:
     assert table.rows[0][0].startswith("x one\\x1b[2J\n")
 
 
+def test_comparisons_that_somebody_cut_the_experiments_from_are_left_out() -> None:
+    study = grid()
+    (first, *_) = study.experiments
+    assert comparison_text(study.model_copy(update={"experiments": ()})).tables == ()
+    assert comparison_text(study.model_copy(update={"experiments": (first,)})).tables == ()
+    nameless = tuple(each.model_copy(update={"swept": {}}) for each in study.experiments)
+    assert len(comparison_text(study.model_copy(update={"experiments": nameless})).tables) == 2
+
+
 def test_a_study_of_one_experiment_has_no_comparison_and_no_table() -> None:
     text = comparison_text(study_of(outcomes("a", {}, LOW)))
     assert (text.tables, text.notes) == ((), ())
