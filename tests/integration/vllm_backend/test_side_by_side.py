@@ -29,16 +29,19 @@ energy: {{min_window_seconds: 0.5}}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folder of each backend's run. The engines' starts are most of the time: it is run once."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The study's folder and what was printed. The engines' starts are most of the time: it is run once."""
     folder = tmp_path_factory.mktemp("side-by-side")
     (folder / "s.yaml").write_text(STUDY)
     done = llem("run", "s.yaml", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder / "printed.txt").write_text(done.stdout)
-    found = {}
-    for path in the_study(folder / "results").glob("runs/*"):
-        found[result_of(path)["backend"]] = path
+    return the_study(folder / "results"), done.stdout
+
+
+@pytest.fixture(scope="module")
+def runs(finished: tuple[Path, str]) -> dict[str, Path]:
+    """The folder of each backend's run."""
+    found = {result_of(path)["backend"]: path for path in finished[0].glob("runs/*")}
     assert found.keys() == {"pytorch", "vllm"}
     return found
 
@@ -78,7 +81,9 @@ def test_claim_9_4_with_fixed_length_both_engines_generate_exactly_so_many_token
         assert {len(sample["output_token_ids"]) for sample in samples_of(run)} == {MOST}
 
 
-def test_claim_9_4_greedy_answers_of_both_engines_agree_in_fp32(runs: dict[str, Path]) -> None:
+def test_claim_9_4_greedy_answers_of_both_engines_agree_in_fp32(
+    finished: tuple[Path, str], runs: dict[str, Path]
+) -> None:
     both = zip(samples_of(runs["pytorch"]), samples_of(runs["vllm"]), strict=True)
     pairs = [
         pair for one, other in both for pair in zip(one["output_token_ids"], other["output_token_ids"], strict=True)
@@ -86,11 +91,10 @@ def test_claim_9_4_greedy_answers_of_both_engines_agree_in_fp32(runs: dict[str, 
     equal = sum(one == other for one, other in pairs) / len(pairs)
     # Random weights make near ties; a real model's greatest logit stands further above the next.
     assert equal >= 0.9, f"{equal:.1%} of {len(pairs)} tokens are equal"
-    study = runs["vllm"].parent.parent
+    study, printed = finished
     [agreement] = json.loads((study / "study_result.json").read_text())["agreement"]
     assert agreement["equal_share"] == pytest.approx(equal)
     assert agreement["tokens"] == N * MOST
-    printed = (study.parent.parent / "printed.txt").read_text()
     assert f"{agreement['experiment_id']} {100 * equal:.4g} % of {N * MOST}" in printed
 
 
@@ -133,3 +137,21 @@ def test_claim_9_9_saturation_follows_from_the_engines_own_running_requests(runs
     # Six requests of equal length, four at a time and then two: full for about half of the time, in percent.
     assert checks["saturation"]["value"] == pytest.approx(50, abs=25)
     assert checks["saturation"]["passed"] is False
+
+
+def test_claim_11_both_engines_stand_side_by_side_and_after_one_cycle_no_difference_is_named(
+    finished: tuple[Path, str],
+) -> None:
+    study, printed = finished
+    (found,) = json.loads((study / "study_result.json").read_text())["comparisons"]
+    assert found["changed"].keys() == {"backend"}
+    assert set(found["changed"]["backend"]) == {"pytorch", "vllm"}
+    assert found["not_compared"] is None
+    # No GPU here: the rates are compared, and nothing is made up of the energy.
+    assert (found["level"], found["energy_per_output_token"]["verdict"]) == ("D", "not_measured")
+    assert found["output_tokens_per_s"]["ratio"] > 0
+    assert found["output_tokens_per_s"]["reason"] == "one cycle: no interval"
+    shown = printed[printed.index("Side by side: the first has most tokens/s") :]
+    assert {"backend pytorch", "backend vllm"} <= {line[:15].rstrip() for line in shown.splitlines()}
+    for words in ("n/a", "one cycle:", "no interval", "first ", "next ", "whole "):
+        assert words in shown
