@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizer_families import FAMILIES, HOSTILE_TEXTS, MODEL_VOCABULARY, make_families
 
@@ -34,6 +34,16 @@ def tokenizers(folders: dict[str, Path]) -> dict[str, Any]:
     return {name: load_tokenizer(str(folder), None, trust_remote_code=False) for name, folder in folders.items()}
 
 
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizers: dict[str, Any], family: str) -> Any:
+    return tokenizers[family]
+
+
 def encode(tokenizer: Any, prompt_format: Literal["raw", "chat"], limit: int, text: str) -> list[int]:
     [ids] = PromptEncoder(tokenizer, prompt_format, limit, MODEL_VOCABULARY).encode([text])
     return ids
@@ -52,12 +62,11 @@ def alone(folder: Path, prompt_format: str, text: str) -> list[int]:
 
 @ignoring_a_spelled_end
 @pytest.mark.parametrize("prompt_format", FORMATS)
-@pytest.mark.parametrize("family", FAMILIES)
 def test_claim_9_3_untruncated_ids_are_those_of_transformers_alone(
-    folders: dict[str, Path], tokenizers: dict[str, Any], family: str, prompt_format: Literal["raw", "chat"]
+    folders: dict[str, Path], tokenizer: Any, family: str, prompt_format: Literal["raw", "chat"]
 ) -> None:
     for why, text in HOSTILE_TEXTS.items():
-        ids = encode(tokenizers[family], prompt_format, MUCH, text)
+        ids = encode(tokenizer, prompt_format, MUCH, text)
         assert ids == alone(folders[family], prompt_format, text), why
 
 
@@ -86,28 +95,26 @@ def chat(tokenizer: Any, text: str) -> list[int]:
     return plain(tokenizer, tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False))
 
 
-@ignoring_a_spelled_end
-@pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=40, deadline=None)
 @given(text=texts.filter(bool), limit=st.integers(min_value=2, max_value=12))
 def test_claim_9_3_a_raw_prompt_is_the_head_of_the_whole_and_at_most_the_limit(
-    tokenizers: dict[str, Any], family: str, text: str, limit: int
+    tokenizer: Any, family: str, text: str, limit: int
 ) -> None:
-    whole = list(tokenizers[family](text)["input_ids"])
-    ids = encode(tokenizers[family], "raw", limit, text)
+    # ByT5 adds no end to a head that happens to end so already.
+    assume(family != "bytes_without_rust" or "</s>" not in text)
+    whole = list(tokenizer(text)["input_ids"])
+    ids = encode(tokenizer, "raw", limit, text)
     ending = 1 if family in ("unigram", "wordpiece", "bytes_without_rust") else 0
     assert len(ids) == min(limit, len(whole))
     assert ids[: len(ids) - ending] == whole[: len(ids) - ending]
     assert ids[len(ids) - ending :] == whole[len(whole) - ending :], "what the tokenizer adds at the end stays"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=40, deadline=None)
 @given(text=texts, limit=st.integers(min_value=1, max_value=12))
 def test_claim_9_3_in_a_chat_the_text_is_cut_to_the_limit_and_the_template_stays_whole(
-    tokenizers: dict[str, Any], family: str, text: str, limit: int
+    tokenizer: Any, text: str, limit: int
 ) -> None:
-    tokenizer = tokenizers[family]
     ids = encode(tokenizer, "chat", limit, text)
     if len(plain(tokenizer, text)) <= limit:
         assert ids == chat(tokenizer, text)
@@ -116,24 +123,18 @@ def test_claim_9_3_in_a_chat_the_text_is_cut_to_the_limit_and_the_template_stays
     assert ids in [chat(tokenizer, head) for head in heads if len(plain(tokenizer, head)) <= limit]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("limit", [2, 3, 6])
-def test_claim_9_3_in_a_chat_no_more_of_the_text_is_cut_off_than_has_to_be(
-    tokenizers: dict[str, Any], family: str, limit: int
-) -> None:
-    tokenizer, text = tokenizers[family], "The power is a train that takes 120 kilometres"
+def test_claim_9_3_in_a_chat_no_more_of_the_text_is_cut_off_than_has_to_be(tokenizer: Any, limit: int) -> None:
+    text = "The power is a train that takes 120 kilometres"
     ids = encode(tokenizer, "chat", limit, text)
     kept = [plain(tokenizer, text[:end]) for end in range(len(text)) if ids == chat(tokenizer, text[:end])]
     assert plain(tokenizer, text)[:limit] in kept, kept
 
 
-@pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=25, deadline=None)
 @given(many=st.lists(texts.filter(bool), min_size=2, max_size=5))
-def test_claim_9_3_a_prompt_does_not_depend_on_its_neighbours(
-    tokenizers: dict[str, Any], family: str, many: list[str]
-) -> None:
-    encoder = PromptEncoder(tokenizers[family], "chat", 9, MODEL_VOCABULARY)
+def test_claim_9_3_a_prompt_does_not_depend_on_its_neighbours(tokenizer: Any, many: list[str]) -> None:
+    encoder = PromptEncoder(tokenizer, "chat", 9, MODEL_VOCABULARY)
     assert encoder.encode(many) == [encoder.encode([text])[0] for text in many]
 
 
