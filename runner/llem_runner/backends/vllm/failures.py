@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 
 from llem_runner.backends.failures import missing_package, out_of_memory, translating
 from llem_runner.backends.vllm.engine_log import EngineLog
+from llem_runner.backends.vllm.watch import EngineWatch
 from llem_runner.contract import FailureKind, RunFailed
 from llem_runner.disk import disk_failure
 from llem_runner.workload.model_failure import model_failure_in_words
@@ -41,9 +42,9 @@ def failing_to_load(model_path: str, log: EngineLog) -> AbstractContextManager[N
     return translating(lambda error: load_failure(model_path, error, log.errors()))
 
 
-def failing_to_generate(log: EngineLog) -> AbstractContextManager[None]:
+def failing_to_generate(log: EngineLog, watch: EngineWatch) -> AbstractContextManager[None]:
     """Turn what vLLM raises while it generates into `RunFailed` of kind accelerator_oom, inference or disk."""
-    return translating(lambda error: generation_failure(error, log.errors()))
+    return translating(lambda error: generation_failure(error, log.errors(), watch.how_it_ended()))
 
 
 def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, str]]) -> RunFailed:
@@ -73,8 +74,8 @@ def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, 
     return of_the_model
 
 
-def generation_failure(error: Exception, logged: Sequence[tuple[str, str]]) -> RunFailed:
-    """`logged`: as with `load_failure`. Pure."""
+def generation_failure(error: Exception, logged: Sequence[tuple[str, str]], ended: str | None) -> RunFailed:
+    """`logged`: as with `load_failure`; `ended`: which process of the engine ended and how, where one did. Pure."""
     full = disk_failure(error)
     if full is not None:
         return full
