@@ -17,6 +17,7 @@ from llem_runner.backends.model_config import read_generation_defaults, read_mod
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
 from llem_runner.backends.vllm.adapter import Adapter, read_adapter
 from llem_runner.backends.vllm.arguments import engine_arguments, sort_passthrough
+from llem_runner.backends.vllm.checkpoint import check_complete
 from llem_runner.backends.vllm.engine_log import EngineLog
 from llem_runner.backends.vllm.facts import facts_of
 from llem_runner.backends.vllm.failures import failing_to_generate, failing_to_load
@@ -98,6 +99,8 @@ class VllmBackend:
         arguments = engine_arguments(config, model_path, adapter.rank if adapter else None, known)
         settings = sampling_arguments(config, stops, sort_passthrough(config, known).sampling)
         beams = beam_arguments(config, vllm.sampling_params.BeamSearchParams.__struct_fields__, vllm.__version__)
+        if config.weights == "real":
+            check_complete(model_path, model_config, config.trust_remote_code)
         log = EngineLog(Path(self._held.enter_context(TemporaryDirectory(prefix="llem-vllm-"))))
         log.configure()
         self._held.callback(log.close)

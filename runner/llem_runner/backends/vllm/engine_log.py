@@ -26,7 +26,8 @@ _DURATIONS = (
     ("Graph capturing finished in %.0f secs, took %.2f GiB", "graph_capture_s", 0),
     ("init engine (profile, create kv cache, warmup model) took %.2f s", "engine_init_s", 0),
 )
-# A worker that is killed says nothing; its engine core does, without an exception.
+WORKER_DIED = "WorkerDied"
+"""Stands for the type of an exception where a worker was killed: it says nothing, and its engine core raises none."""
 _WORKER_DIED = "Worker proc %s died unexpectedly"
 
 
@@ -75,7 +76,7 @@ def _exception(record: logging.LogRecord) -> dict[str, Any] | None:
 def _dead_worker(record: logging.LogRecord) -> dict[str, Any] | None:
     if not isinstance(record.args, tuple) or not record.args or not str(record.msg).startswith(_WORKER_DIED):
         return None
-    return {"error": "WorkerDied", "message": f"{record.args[0]} ended without a word; it was killed, or it crashed"}
+    return {"error": WORKER_DIED, "message": str(record.args[0])}
 
 
 class EngineLog:
