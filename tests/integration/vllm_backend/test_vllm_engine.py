@@ -12,7 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
-from tiny_engine import MOST, engines_of, experiment, make_adapter, wait_until_gone
+from tiny_engine import MOST, experiment, make_adapter
+from vllm_processes import engines_of, wait_until_gone
 
 from llem_runner.backends.protocol import RequestOutput
 from llem_runner.backends.registry import open_backend

@@ -1,14 +1,10 @@
-"""What the tests of the vllm backend share: an experiment on the tiny model, an adapter for it, and the processes."""
+"""What the tests of the vllm backend share: an experiment on the tiny model, and an adapter for it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import psutil
-from llem_process import wait_until
 
 from llem_runner.contract import ExperimentConfig
 
@@ -44,21 +40,3 @@ def make_adapter(model: Path, folder: Path, rank: int = 4) -> Path:
     settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": 2 * rank, "bias": "none"}
     (folder / "adapter_config.json").write_text(json.dumps({**settings, "target_modules": list(outputs)}))
     return folder
-
-
-def engines_of(process: psutil.Process) -> list[psutil.Process]:
-    """vLLM's engine core and its workers below `process`."""
-    return [child for child in process.children(recursive=True) if child.name().startswith("VLLM::")]
-
-
-def wait_until_gone(processes: Sequence[psutil.Process]) -> None:
-    """Until none of them runs; one that nobody has waited for is gone."""
-    assert processes, "there was nothing that could end"
-    wait_until("the end of the engine's processes", lambda: not any(map(_runs, processes)))
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

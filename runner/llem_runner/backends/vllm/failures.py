@@ -58,9 +58,9 @@ def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, 
         return full
     cause, killed = root_cause(error, logged), _FAILED_PROCESSES.search(str(error))
     if cause is None and (killed or logged):
-        which = f"{killed['name']} {exit_in_words(int(killed['code']))}" if killed else _dead_worker(logged)
+        which = f"{killed['name']} {exit_in_words(int(killed['code']))}" if killed else _silent_end(logged)
         return RunFailed(
-            FailureKind.RUNNER_CRASH, f"vLLM's {which} without a word while it loaded {model_path}. {_WHO_KILLS}"
+            FailureKind.RUNNER_CRASH, f"vLLM's {which} while it loaded {model_path}. {_WHO_KILLS}"
         )
     name, words = cause or _here(error)
     if _KV_CACHE_TOO_SMALL.search(words):
@@ -91,8 +91,8 @@ def generation_failure(error: Exception, logged: Sequence[tuple[str, str]], ende
         return full
     cause = root_cause(error, logged)
     if cause is None:
-        which = _dead_worker(logged) if logged or ended is None else ended
-        return RunFailed(FailureKind.INFERENCE, f"Generating failed: vLLM's {which} without a word. {_WHO_KILLS}")
+        which = _silent_end(logged) if logged or ended is None else ended
+        return RunFailed(FailureKind.INFERENCE, f"Generating failed: vLLM's {which}. {_WHO_KILLS}")
     name, words = cause
     if out_of_memory(error) or _TOO_LITTLE_MEMORY.search(f"{name}: {words}"):
         return _memory(
@@ -115,8 +115,9 @@ def _here(error: Exception) -> tuple[str, str]:
     return type(error).__name__, _telling_line(str(error))
 
 
-def _dead_worker(logged: Sequence[tuple[str, str]]) -> str:
-    return next((f"{message} ended" for name, message in logged if name == WORKER_DIED), "worker ended")
+def _silent_end(logged: Sequence[tuple[str, str]]) -> str:
+    which = next((message for name, message in logged if name == WORKER_DIED), "engine")
+    return f"{which} ended without a word: it was killed, or it crashed"
 
 
 def _telling_line(message: str) -> str:
