@@ -27,6 +27,7 @@ _KV_CACHE_TOO_SMALL = re.compile(
     r"KV cache is needed, which is larger than the available|larger than the maximum number of tokens that can be "
     r"stored in KV cache|No available memory for the cache blocks|max(imum)?[ _](model|seq)[ _]len.*KV cache"
 )
+_LONGER_THAN_THE_MODEL = re.compile(r"max_model_len \(\d+\) is greater than the derived")
 # Not just any word of weights: vLLM's words on precisions and quantisation methods have it, too.
 _OF_THE_MODEL = re.compile(
     r"[Aa]rchitecture|model type|config\.json|safetensors|checkpoint|HeaderToo|tokenizer"
@@ -72,6 +73,10 @@ def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, 
         return _memory(
             f"Memory was too small while vLLM loaded {model_path}: {words} Free the device, choose a smaller precision "
             "or vllm.engine.max_model_len, or set vllm.engine.gpu_memory_utilization or kv_cache_memory_bytes."
+        )
+    if _LONGER_THAN_THE_MODEL.search(words):
+        return RunFailed(
+            FailureKind.BACKEND, f"Requests were to be longer than the model allows: {words} Lower vllm.engine.max_model_len."
         )
     of_the_model = model_failure_in_words("Loading", model_path, name, words)
     if "trust_remote_code" in words:
