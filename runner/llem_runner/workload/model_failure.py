@@ -28,7 +28,7 @@ def model_failure_in_words(doing: str, model_path: str, error_name: str, text: s
 
 
 def missing_tensors(model_path: str, missing: Sequence[str]) -> RunFailed:
-    """Engines fill such gaps with random numbers, or with what was in memory, and go on: that would be no real model."""
+    """Engines fill such gaps with random numbers, or with what was in memory: that would be no real model."""
     return RunFailed(
         FailureKind.MODEL,
         f"The weights of {model_path} lack {len(missing)} tensors of its configuration ({missing[0]}, …).",

@@ -20,7 +20,8 @@ _NO_CAUSE = re.compile(
     r"[Ss]ee (the )?(root cause|stack trace) (\(?above|for (the )?root cause)|EngineCore encountered an issue"
 )
 _TOO_LITTLE_MEMORY = re.compile(
-    r"out of memory|OutOfMemoryError|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|less than (desired (GPU|CPU) memory utilization|requested memory)|DefaultCPUAllocator: can't allocate memory"
+    r"out of memory|OutOfMemoryError|CU(BLAS|DNN)_STATUS_ALLOC_FAILED"
+    r"|less than (desired (GPU|CPU) memory utilization|requested memory)|DefaultCPUAllocator: can't allocate memory"
     r"|[Cc]annot allocate memory",
 )
 _KV_CACHE_TOO_SMALL = re.compile(
@@ -60,9 +61,7 @@ def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, 
     cause, killed = root_cause(error, logged), _FAILED_PROCESSES.search(str(error))
     if cause is None and (killed or logged):
         which = f"{killed['name']} {exit_in_words(int(killed['code']))}" if killed else _silent_end(logged)
-        return RunFailed(
-            FailureKind.RUNNER_CRASH, f"vLLM's {which} while it loaded {model_path}. {_WHO_KILLS}"
-        )
+        return RunFailed(FailureKind.RUNNER_CRASH, f"vLLM's {which} while it loaded {model_path}. {_WHO_KILLS}")
     name, words = cause or _here(error)
     if _KV_CACHE_TOO_SMALL.search(words):
         return _memory(
@@ -76,7 +75,8 @@ def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, 
         )
     if _LONGER_THAN_THE_MODEL.search(words):
         return RunFailed(
-            FailureKind.BACKEND, f"Requests were to be longer than the model allows: {words} Lower vllm.engine.max_model_len."
+            FailureKind.BACKEND,
+            f"Requests were to be longer than the model allows: {words} Lower vllm.engine.max_model_len.",
         )
     of_the_model = model_failure_in_words("Loading", model_path, name, words)
     if "trust_remote_code" in words:

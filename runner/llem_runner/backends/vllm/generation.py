@@ -70,9 +70,7 @@ class Generator:
             stamps.look(engine.output_processor.request_states.values())
         # vLLM counts its requests upwards: this is the order in which they were given to it.
         finished.sort(key=lambda output: int(output.request_id))
-        return [
-            request_output(output, start_s, stamps) for output, start_s in zip(finished, started_s, strict=True)
-        ]
+        return [request_output(output, start_s, stamps) for output, start_s in zip(finished, started_s, strict=True)]
 
     def _searched(self, prompts: Sequence[Sequence[int]]) -> list[RequestOutput]:
         """Beam search is vLLM's own loop around its engine, over all prompts: it tells no times of one request."""
