@@ -19,7 +19,7 @@ n: 2
 max_output_tokens: 200
 output_length: fixed
 runners: {vllm: local}
-vllm: {engine: {enforce_eager: true, max_model_len: 512, kv_cache_memory_bytes: 67108864}}
+vllm: {engine: {enforce_eager: true, max_model_len: 1024, kv_cache_memory_bytes: 67108864}}
 warmup: {min_iterations: 1, max_iterations: 1, window_size: 2}
 energy: {min_window_seconds: 600}
 execution: {stall_seconds: 15}

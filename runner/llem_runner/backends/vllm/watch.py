@@ -46,6 +46,8 @@ class EngineWatch:
             return
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        # First: whoever asks from now on is refused by vLLM itself, and whoever asked before is among those below.
+        client.resources.engine_dead = True
         client.outputs_queue.put_nowait(EngineDeadError())
         for future in list(client.utility_results.values()):
             with suppress(InvalidStateError):
