@@ -39,6 +39,7 @@ from llem_runner.metrics.foreign import Occupancy
 from llem_runner.metrics.latency import latency_of, unknown_parts
 from llem_runner.metrics.saturation import saturated_share
 from llem_runner.metrics.scatter import passes_spread
+from llem_runner.metrics.tokens import count_tokens
 from llem_runner.occupancy import occupancy, temperature_rise_c
 
 
@@ -103,6 +104,7 @@ class Measured:
     sample_texts: Sequence[str]
     compiled: CompiledGraphs
     batch_limit: int
+    prompt_ids_sha256: str
     host_energy: HostEnergy
     host_problem: str | None
     simulated: bool
@@ -119,7 +121,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
     order, marks, facts = measured.order, measured.marks, measured.facts
     config = order.experiment
     report = EnergyReport(recording, events.warning, order.calibration)
-    tokens = _tokens(measured)
+    tokens = count_tokens(measured.requests)
     energy = report.window(
         measured.window,
         idle=measured.idle,
@@ -151,7 +153,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         *unmeasured.of_the_host(measured.host_energy, measured.host_problem),
         *(unmeasured.of_the_boards(thermal, memory, recorder) if recording.timeline else ()),
         *unmeasured.of_the_energy(energy, agreement, recording.boards),
-        *_rules_of_thumb(measured, recording, occupied, checks),
+        *_rules_of_thumb(measured, tokens, recording, occupied, checks),
         *_of_the_run(measured),
     ):
         events.warning(code, message)
@@ -168,6 +170,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         window=_window(measured),
         passes=passes,
         passes_spread=passes_spread(passes, [one.span.duration_s for one in measured.passes]),
+        prompt_ids_sha256=measured.prompt_ids_sha256,
         tokens=tokens,
         requests=Requests(total=config.n * len(measured.passes), completed=len(measured.requests)),
         energy=energy,
@@ -213,17 +216,6 @@ def _checks(
 def _saturated_share(measured: Measured) -> float | None:
     window, prompts = measured.window, measured.order.experiment.n
     return saturated_share(measured.requests, measured.batch_limit, prompts, window.start_s, window.end_s)
-
-
-def _tokens(measured: Measured) -> Tokens:
-    requests = measured.requests
-    given = sum(request.input_tokens for request in requests)
-    made = sum(len(request.token_ids) for request in requests)
-    cached = [request.cached_tokens for request in requests]
-    known = [count for count in cached if count is not None]
-    return Tokens(
-        input=given, output=made, total=given + made, cached=sum(known) if len(known) == len(cached) else None
-    )
 
 
 def _throughput(tokens: Tokens, requests: int, window: Span) -> Throughput:
@@ -290,11 +282,12 @@ def _environment(measured: Measured, recording: Recording) -> dict[str, Any]:
 
 
 def _rules_of_thumb(
-    measured: Measured, recording: Recording, occupied: Sequence[Occupancy], checks: Sequence[Check]
+    measured: Measured, tokens: Tokens, recording: Recording, occupied: Sequence[Occupancy], checks: Sequence[Check]
 ) -> Iterator[tuple[str, str]]:
     rise_c = temperature_rise_c(recording, measured.window)
     yield from rules_of_thumb.of_the_window(measured.window.duration_s, rise_c)
     yield from rules_of_thumb.of_the_batch(measured.order.experiment.n, measured.batch_limit)
+    yield from rules_of_thumb.of_the_padding(tokens.padding_share)
     if recording.timeline:
         [company] = [check for check in checks if check.name == "foreign_processes"]
         yield from rules_of_thumb.of_the_boards(recording.boards, occupied)

@@ -13,6 +13,7 @@ from llem_runner.metrics.quality import WINDOW_S
 from llem_runner.power.sensors import Board
 
 RISE_C = 10.0
+PADDING_SHARE = 0.1
 
 _GIB = 2**30
 
@@ -42,6 +43,17 @@ def of_the_batch(n: int, batch_limit: int) -> Warnings:
         yield (
             "batch_not_filled",
             f"{n} prompts do not fill a batch of {batch_limit}: it was measured at a batch of {n}. Raise n.",
+        )
+
+
+def of_the_padding(share: float | None) -> Warnings:
+    """Work for nobody's tokens, which looks like an engine's inefficiency; None: the engine does not tell."""
+    if share is not None and share > PADDING_SHARE:
+        yield (
+            "padding",
+            f"{share:.0%} of the token positions that were computed are padding (above {PADDING_SHARE:.0%}: the batch "
+            "costs, not the engine). Set pytorch.batch_order: by_length, or output_length: fixed where answers end at "
+            "different steps.",
         )
 
 

@@ -27,6 +27,11 @@ def of_the_workload(memory: Memory, tokens: Tokens, warmup: Warmup, facts: Backe
         yield "allocator_unknown", "Peak allocated memory is unknown: the device has no counting allocator."
     if tokens.cached is None:
         yield "cached_tokens_unknown", "Whether input tokens came from a cache is unknown: this engine does not tell."
+    if tokens.computed is None:
+        yield (
+            "computed_tokens_unknown",
+            "How many token positions were computed, padding included, is unknown: this engine does not tell.",
+        )
     if facts.parameters is None or facts.model_bytes is None:
         yield "model_size_unknown", "The model's parameters or bytes are unknown: this engine does not tell."
     if warmup.converged is None:

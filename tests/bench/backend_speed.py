@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from interleaved import interval, pairs
+from model_folder import model_folder
 
 INPUT_TOKENS, TARGET = (8, 24, 64), 0.98
 
@@ -26,13 +26,13 @@ def main() -> None:
     """Measure and report; the ratio's target is 0.98."""
     arguments = _arguments()
     with TemporaryDirectory() as made:
-        folder = _model_folder(arguments.model, Path(made))
+        folder = model_folder(arguments.model, Path(made))
         backend, prompts = _backend(folder, arguments)
         bare = _bare(folder, arguments)
         expected = [output.token_ids for output in backend.generate(prompts, lambda _new: None)]
         if [tuple(answer) for answer in bare(prompts)] != expected:
             raise SystemExit("the two did not answer alike: their speeds cannot be compared")
-        ratios, rate = _pairs(
+        ratios, rate = pairs(
             lambda: backend.generate(prompts, lambda _new: None),
             lambda: bare(prompts),
             arguments.pairs,
@@ -40,7 +40,7 @@ def main() -> None:
         )
         backend.unload()
     report = {"model": arguments.model, "batch_size": arguments.batch_size, "pairs": arguments.pairs, **rate}
-    report |= _interval(ratios)
+    report |= interval(ratios)
     if arguments.json:
         print(json.dumps(report))
         return
@@ -61,19 +61,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
-
-
-def _model_folder(model: str, made: Path) -> Path:
-    if model == "builtin:tiny-llama":
-        from llem_runner.workload.tiny_llama import make_tiny_llama
-
-        make_tiny_llama(made)
-        return made
-    if model.startswith("builtin:"):
-        from llem.launch.models import prepare_builtin
-
-        return Path(prepare_builtin(model, print, lambda seconds: bool(time.sleep(seconds))))
-    return Path(model)
 
 
 def _backend(folder: Path, arguments: argparse.Namespace) -> tuple[Any, list[list[int]]]:
@@ -124,36 +111,6 @@ def _bare(folder: Path, arguments: argparse.Namespace) -> Callable[[Sequence[Seq
         return answers
 
     return answer
-
-
-def _pairs(
-    ours: Callable[[], object], theirs: Callable[[], object], count: int, tokens: int
-) -> tuple[list[float], dict[str, float]]:
-    """Speed ratios of `count` pairs, ours over theirs, and the median tokens/s of both."""
-    ours_s, theirs_s = [], []
-    for pair in range(count):
-        for is_ours in (True, False) if pair % 2 == 0 else (False, True):
-            (ours_s if is_ours else theirs_s).append(_seconds(ours if is_ours else theirs))
-    rate = {
-        "backend_tokens_per_s": tokens / statistics.median(ours_s),
-        "bare_tokens_per_s": tokens / statistics.median(theirs_s),
-    }
-    return [bare / backend for backend, bare in zip(ours_s, theirs_s, strict=True)], rate
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started_s = time.perf_counter()
-    work()
-    return time.perf_counter() - started_s
-
-
-def _interval(ratios: Sequence[float]) -> dict[str, float]:
-    from scipy.stats import t
-
-    logs = [math.log(ratio) for ratio in ratios]
-    mean = statistics.fmean(logs)
-    half = t.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
-    return {"ratio": math.exp(mean), "lower": math.exp(mean - half), "upper": math.exp(mean + half)}
 
 
 if __name__ == "__main__":

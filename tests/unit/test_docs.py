@@ -32,14 +32,13 @@ from llem.study.settings import parse_settings
 from llem.study.study_keys import SETTINGS, STUDY, STUDY_KEYS
 from llem.study.unavailable import _EXPERIMENT, _STUDY
 from llem_runner.contract import EXIT_CODE_OF, ExperimentResult, FailureKind
-from llem_runner.contract.result import DeviceEnergy, Energy, HostEnergy
+from llem_runner.contract.result import DeviceEnergy, Energy, HostEnergy, Tokens
 from llem_runner.metrics import quality
 from llem_runner.power.readings import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
-STUDY_FILE, RESULTS, TROUBLESHOOTING = (
-    (ROOT / "docs" / name).read_text() for name in ("study-file.md", "results.md", "troubleshooting.md")
-)
+PAGES = ("study-file", "results", "troubleshooting", "comparing-fairly")
+STUDY_FILE, RESULTS, TROUBLESHOOTING, COMPARING = ((ROOT / "docs" / f"{name}.md").read_text() for name in PAGES)
 README = (ROOT / "README.md").read_text()
 NOT_SET = "–"
 
@@ -280,9 +279,7 @@ def test_exit_codes_are_in_the_reference() -> None:
             assert f"{int(code)} `{kind}`" in re.sub(r"\s+", " ", words)
 
 
-@pytest.mark.parametrize(
-    "text", [STUDY_FILE, RESULTS, TROUBLESHOOTING], ids=["study-file", "results", "troubleshooting"]
-)
+@pytest.mark.parametrize("text", [STUDY_FILE, RESULTS, TROUBLESHOOTING, COMPARING], ids=PAGES)
 def test_links_lead_somewhere_here(text: str) -> None:
     headings = {path.name: anchors(path.read_text()) for path in (ROOT / "docs").glob("*.md")}
     for link in re.findall(r"\]\(([^)]+)\)", text):
@@ -297,6 +294,14 @@ def anchors(text: str) -> set[str]:
 
 def test_keys_that_are_named_in_the_other_pages_exist() -> None:
     known = known_keys().keys()
-    for name in in_backticks(RESULTS + TROUBLESHOOTING):
-        if re.fullmatch(r"(execution|warmup|energy|output|pytorch|decoder)\.[a-z_.]+", name):
-            assert name in known or name.removeprefix("energy.") in Energy.model_fields, name
+    fields = {f"energy.{name}" for name in Energy.model_fields} | {f"tokens.{name}" for name in Tokens.model_fields}
+    for name in in_backticks(RESULTS + TROUBLESHOOTING + COMPARING):
+        if re.fullmatch(r"(execution|warmup|energy|output|pytorch|vllm|decoder|tokens)\.[a-z_.]+", name):
+            assert name in known | fields, name
+
+
+def test_single_names_on_the_page_on_fairness_are_those_of_the_references() -> None:
+    known = {part for name in re.findall(r"`([\w.]+)`", STUDY_FILE + RESULTS) for part in name.split(".")}
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", COMPARING))
+    assert named
+    assert named <= known

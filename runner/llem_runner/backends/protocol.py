@@ -14,6 +14,15 @@ from llem_runner.metrics.flops import Arithmetic
 
 
 @dataclass(frozen=True)
+class Positions:
+    """Token positions that the engine computed for a request: in each, a token went through all layers."""
+
+    computed: int
+    padding: int
+    """Of those, what belongs to no request: filled up to its batch's width, or gone on with after its stop token."""
+
+
+@dataclass(frozen=True)
 class RequestOutput:
     """One request's answer: the tokens up to and including its stop token, and when they came."""
 
@@ -29,6 +38,8 @@ class RequestOutput:
     token_times_s: tuple[float, ...] = ()
     """When each output token came; empty where the engine cannot tell."""
     cached_tokens: int | None = None
+    positions: Positions | None = None
+    """None where the engine cannot tell."""
     paused_s: tuple[tuple[float, float], ...] = ()
     """Spans in which the engine had taken it out of its batch, to compute it anew later."""
 

@@ -21,12 +21,14 @@ def _known_attention(value: str) -> str:
 PositiveWhole = Annotated[Whole, Field(ge=1)]
 NaturalNumber = Annotated[Whole, Field(ge=0)]
 AnyMapping = dict[str, Any]
+BatchOrder = Literal["as_written", "by_length"]
 
 
 class PytorchConfig(Frozen):
     """transformers on PyTorch."""
 
     batch_size: PositiveWhole = 1
+    batch_order: BatchOrder = "as_written"
     attn_implementation: Annotated[Text, AfterValidator(_known_attention)] | None = None
     torch_compile: Flag = False
     torch_compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] | None = (

@@ -74,6 +74,11 @@ class Tokens(Record):
     total: int = Field(ge=0)
     cached: Optional[int] = None
     """Input tokens taken from a cache across passes; None where the engine cannot tell."""
+    computed: Optional[int] = None
+    """Token positions that the engine computed for all this, padding included; None where it cannot tell. An answer's
+    last token is not computed; without a cache of keys and values the earlier ones are, again at every step."""
+    padding_share: Optional[float] = Field(default=None, ge=0, le=1)
+    """Share of `computed` that is no request's: rows filled up to their batch's width, and rows that had ended."""
 
 
 class Requests(Record):
@@ -324,6 +329,8 @@ class ExperimentResult(Record):
     passes: tuple[Pass, ...] = Field(min_length=1)
     passes_spread: Optional[PassesSpread] = None
     """None where there was one pass only."""
+    prompt_ids_sha256: Optional[str] = None
+    """Of the token ids that the engine was given, prompt by prompt: runs with equal ones were asked the same."""
     tokens: Tokens
     requests: Requests
     energy: Energy

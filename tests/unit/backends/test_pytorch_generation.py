@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from llem_runner.backends.pytorch.generation import generation_settings, left_padded, up_to_stop
+from llem_runner.backends.pytorch.generation import generation_settings, up_to_stop
 from llem_runner.contract import ExperimentConfig
-
-
-def test_padding_stands_on_the_left_and_repeats_the_prompts_own_first_token() -> None:
-    rows, mask = left_padded([[7, 8], [1, 2, 3, 4]])
-    assert rows == [[7, 7, 7, 8], [1, 2, 3, 4]]
-    assert mask == [[0, 0, 1, 1], [1, 1, 1, 1]]
 
 
 @pytest.mark.parametrize(

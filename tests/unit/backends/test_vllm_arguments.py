@@ -22,6 +22,7 @@ NOT_OF_VLLM = {"early_stopping"}
 """Keys of the study file that vLLM 0.32 lacks: asking for them is an error that names the version."""
 NOT_OF_GENERATION = {
     "batch_size": "ours",
+    "batch_order": "ours",
     "attn_implementation": "from_pretrained",
     "device_map": "from_pretrained",
     "max_memory": "from_pretrained",
@@ -217,7 +218,7 @@ def test_claim_9_2_every_key_of_the_pytorch_section_is_one_of_the_installed_engi
         "BitsAndBytesConfig": set(inspect.signature(BitsAndBytesConfig).parameters),
         # Documented parameters that its signature hides behind `**kwargs`.
         "from_pretrained": {"attn_implementation", "device_map", "max_memory"},
-        "ours": {"batch_size", "num_processes", "torch_compile"},
+        "ours": {"batch_size", "batch_order", "num_processes", "torch_compile"},
     }
     generation = set(vars(GenerationConfig()))
     for name in PytorchConfig.model_fields:

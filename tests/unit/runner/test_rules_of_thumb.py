@@ -48,6 +48,13 @@ def test_claim_8_13_fewer_prompts_than_the_batch_holds_are_a_warning_with_number
     assert not told or f"{n} prompts do not fill a batch of {limit}" in found[0][1]
 
 
+@pytest.mark.parametrize(("share", "told"), [(None, False), (0.0, False), (0.1, False), (0.11, True), (0.9, True)])
+def test_claim_9_12_much_padding_is_a_warning_with_its_share_and_a_remedy(share: float | None, told: bool) -> None:
+    found = list(rules_of_thumb.of_the_padding(share))
+    assert [code for code, _ in found] == (["padding"] if told else [])
+    assert not told or (f"{share:.0%}" in found[0][1] and "batch_order: by_length" in found[0][1])
+
+
 @pytest.mark.parametrize(("mode", "told"), [(True, False), (None, False), (False, True)])
 def test_claim_8_13_persistence_mode_off_is_a_warning_that_names_the_gpu(mode: bool | None, told: bool) -> None:
     found = list(rules_of_thumb.of_the_boards([board(3, state={"persistence": mode})], [Occupancy()]))

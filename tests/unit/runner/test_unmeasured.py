@@ -23,6 +23,7 @@ from llem_runner.power.boards import Family
 from llem_runner.power.sensors import Board
 
 AGREES = Check(name="counter_agrees", passed=True, value=1.0, limit=3.0)
+TOKENS = Tokens(input=1, output=1, total=2, cached=0, computed=1, padding_share=0.0)
 EVEN = RecorderStats(period_s=0.047, jitter_p50_s=0, jitter_p99_s=0, largest_gap_s=0.05)
 
 
@@ -34,7 +35,7 @@ def facts(**keys: Any) -> BackendFacts:
 def workload(**keys: Any) -> set[str]:
     whole: dict[str, Any] = {
         "memory": Memory(peak_allocated_bytes=1),
-        "tokens": Tokens(input=1, output=1, total=2, cached=0),
+        "tokens": TOKENS,
         "warmup": Warmup(iterations=5, converged=True, cv=0.01),
         "facts": facts(),
     }
@@ -64,7 +65,8 @@ def test_where_everything_is_known_nothing_is_said() -> None:
     ("keys", "code"),
     [
         ({"memory": Memory()}, "allocator_unknown"),
-        ({"tokens": Tokens(input=1, output=1, total=2)}, "cached_tokens_unknown"),
+        ({"tokens": TOKENS.model_copy(update={"cached": None})}, "cached_tokens_unknown"),
+        ({"tokens": TOKENS.model_copy(update={"computed": None})}, "computed_tokens_unknown"),
         ({"facts": facts(parameters=None)}, "model_size_unknown"),
         ({"facts": facts(model_bytes=None)}, "model_size_unknown"),
         ({"warmup": Warmup(iterations=5)}, "warmup_not_watched"),

@@ -79,6 +79,7 @@ def _effective(config: ExperimentConfig, generator: Generator) -> dict[str, Any]
     section, model = config.pytorch or PytorchConfig(), generator.model
     return {
         "batch_size": generator.batch_size,
+        "batch_order": generator.batch_order,
         "dtype": str(model.dtype).removeprefix("torch."),
         "attn_implementation": getattr(model.config, "_attn_implementation", None),
         "device_map": {name: str(place) for name, place in getattr(model, "hf_device_map", {}).items()} or None,

@@ -16,9 +16,13 @@ import torch
 from transformers import GenerationConfig
 
 from llem_runner.backends.protocol import RequestOutput
+from llem_runner.backends.pytorch.batches import Rectangle, batches, left_padded
 from llem_runner.backends.pytorch.loading import STATIC_CACHES
 from llem_runner.contract import ExperimentConfig
-from llem_runner.contract.engines import PytorchConfig
+from llem_runner.contract.engines import BatchOrder, PytorchConfig
+
+_GUESSING = frozenset({"prompt_lookup_num_tokens", "assistant_early_exit"})
+"""Settings with which tokens are guessed, and computed in vain where the guess was wrong."""
 
 
 def generation_settings(
@@ -84,6 +88,11 @@ class StepClock:
     def end(self) -> None:
         """Called when generation ends; nothing is held back here."""
 
+    @property
+    def steps(self) -> int | None:
+        """Steps so far; None where some gave several tokens: what was guessed in vain is not told."""
+        return len(self.times_s) if self.single_token_steps else None
+
     def _single_request_step(self, now_s: float, new_tokens: int) -> None:
         # Prompt lookup accepts several guessed tokens at once.
         self.times_s += [now_s] * new_tokens
@@ -97,9 +106,11 @@ class BeamProgress:
     def __init__(self, rows: int, on_tokens: Callable[[int], None]) -> None:
         self._rows = rows
         self._on_tokens = on_tokens
+        self.steps = 0
 
     def __call__(self, input_ids: Any, _scores: Any, **_kwargs: Any) -> Any:
         """Called with all beams of all requests after each step."""
+        self.steps += 1
         self._on_tokens(self._rows)
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
@@ -111,18 +122,20 @@ class Generator:
     model: Any
     settings: dict[str, Any]
     batch_size: int
+    batch_order: BatchOrder = "as_written"
     compile_config: Any = None
     longest_input: int = 1
     """Longest input of the run as far as known: a static cache is made for it once, not anew for every batch."""
 
     def answer(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
-        """Answers in the order of `prompts`, `batch_size` at a time."""
+        """Answers in the order of `prompts`, given `batch_size` at a time in `batch_order`."""
         self.longest_input = max([self.longest_input, *(len(prompt) for prompt in prompts)])
         generation_config = self.generation_config()
-        outputs: list[RequestOutput] = []
-        for start in range(0, len(prompts), self.batch_size):
-            outputs += self._answer_batch(prompts[start : start + self.batch_size], generation_config, on_tokens)
-        return outputs
+        outputs: dict[int, RequestOutput] = {}
+        for batch in batches(prompts, self.batch_size, self.batch_order):
+            answers = self._answer_batch([prompts[index] for index in batch], generation_config, on_tokens)
+            outputs |= zip(batch, answers, strict=True)
+        return [outputs[index] for index in range(len(prompts))]
 
     def generation_config(self) -> Any:
         """What `generate` is given (a transformers `GenerationConfig`): nothing is left to a model's own defaults."""
@@ -139,9 +152,8 @@ class Generator:
         started_s = time.monotonic()
         stops = generation_config.eos_token_id or ()
         steps = StepClock(len(prompts), stops, on_tokens)
-        hook: dict[str, Any] = {"streamer": steps}
-        if self.settings["num_beams"] > 1:
-            hook = {"stopping_criteria": [BeamProgress(len(prompts), on_tokens)]}
+        beams = BeamProgress(len(prompts), on_tokens) if self.settings["num_beams"] > 1 else None
+        hook: dict[str, Any] = {"stopping_criteria": [beams]} if beams else {"streamer": steps}
         input_ids, attention_mask = left_padded(prompts)
         device = self.model.device
         sequences = self.model.generate(
@@ -152,22 +164,16 @@ class Generator:
         )
         answers = sequences[:, len(input_ids[0]) :].tolist()
         ended_s = time.monotonic()
+        computed = self._rectangle(len(input_ids[0]), (beams or steps).steps)
         return [
-            _request_output(up_to_stop(answer, stops), len(prompt), started_s, ended_s, steps)
+            _request_output(up_to_stop(answer, stops), len(prompt), started_s, ended_s, steps, computed)
             for prompt, answer in zip(prompts, answers, strict=True)
         ]
 
-
-def left_padded(prompts: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[list[int]]]:
-    """Rows of one length and their attention mask; padding stands on the left. Pure.
-
-    A row is padded with its own first token. The mask hides padding from attention, but the penalties on repeated
-    tokens look at all ids of a row: so they see nothing that is not in the prompt anyway.
-    """
-    width = max(len(prompt) for prompt in prompts)
-    rows = [[prompt[0]] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return rows, mask
+    def _rectangle(self, width: int, steps: int | None) -> Rectangle | None:
+        if steps is None or not _GUESSING.isdisjoint(self.settings):
+            return None
+        return Rectangle(width, steps, self.settings["num_beams"], self.settings["use_cache"])
 
 
 def up_to_stop(token_ids: Sequence[int], stop_token_ids: Collection[int]) -> tuple[int, ...]:
@@ -179,7 +185,12 @@ def up_to_stop(token_ids: Sequence[int], stop_token_ids: Collection[int]) -> tup
 
 
 def _request_output(
-    token_ids: tuple[int, ...], input_tokens: int, started_s: float, ended_s: float, steps: StepClock
+    token_ids: tuple[int, ...],
+    input_tokens: int,
+    started_s: float,
+    ended_s: float,
+    steps: StepClock,
+    computed: Rectangle | None,
 ) -> RequestOutput:
     times_s = tuple(steps.times_s[: len(token_ids)])
     return RequestOutput(
@@ -190,4 +201,5 @@ def _request_output(
         first_token_s=times_s[0] if times_s else None,
         token_times_s=times_s if steps.single_token_steps else (),
         cached_tokens=0,
+        positions=computed.positions(input_tokens, len(token_ids)) if computed else None,
     )

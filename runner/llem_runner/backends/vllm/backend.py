@@ -12,6 +12,7 @@ from typing import Any
 
 import vllm
 
+from llem_runner.backends.context import check_fixed_length_fits
 from llem_runner.backends.device import choose_device
 from llem_runner.backends.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
@@ -94,7 +95,7 @@ class VllmBackend:
             self._held.enter_context(made_files)
         model_config = read_model_config(model_path, config)
         tokenizer = load_tokenizer(model_path, config.revision, config.trust_remote_code)
-        encoder = PromptEncoder.for_experiment(tokenizer, config)
+        encoder = PromptEncoder.for_experiment(tokenizer, config, model_config)
         stops = stop_token_ids_of(read_generation_defaults(model_path, config, model_config), tokenizer)
         adapter = read_adapter(config.lora, adapter_path) if config.lora else None
         known = known_names()
@@ -134,8 +135,7 @@ class VllmBackend:
     def vocabulary(self) -> list[int]:
         """Ids for synthetic prompts; see `Backend.vocabulary`."""
         loaded = self._need()
-        size = loaded.model_config.get_text_config(decoder=True).vocab_size
-        return ordinary_token_ids(loaded.tokenizer, size, loaded.stop_token_ids)
+        return ordinary_token_ids(loaded.tokenizer, loaded.model_config, loaded.stop_token_ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of output tokens, special ones left out."""
@@ -148,6 +148,8 @@ class VllmBackend:
     def generate(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
         """Answer all prompts in order; see `Backend.generate`."""
         loaded = self._need()
+        context = loaded.engine.vllm_config.model_config.max_model_len
+        check_fixed_length_fits(loaded.config, prompts, context, "vllm.engine.max_model_len")
         with failing_to_generate(loaded.log, loaded.watch):
             return loaded.generator.answer(prompts, on_tokens)
 

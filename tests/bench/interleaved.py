@@ -1,0 +1,41 @@
+"""Two ways of doing the same work, in interleaved pairs: which of them is first changes from pair to pair, so that a
+machine that slows down treats both alike."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+
+def pairs(
+    ours: Callable[[], object], theirs: Callable[[], object], count: int, tokens: int
+) -> tuple[list[float], dict[str, float]]:
+    """Speed ratios of `count` pairs, ours over theirs, and the median tokens/s of both, where each makes `tokens`."""
+    ours_s: list[float] = []
+    theirs_s: list[float] = []
+    for pair in range(count):
+        for is_ours in (True, False) if pair % 2 == 0 else (False, True):
+            (ours_s if is_ours else theirs_s).append(_seconds(ours if is_ours else theirs))
+    rates = {
+        "backend_tokens_per_s": tokens / statistics.median(ours_s),
+        "bare_tokens_per_s": tokens / statistics.median(theirs_s),
+    }
+    return [bare / backend for backend, bare in zip(ours_s, theirs_s, strict=True)], rates
+
+
+def interval(ratios: Sequence[float]) -> dict[str, float]:
+    """Geometric mean of ratios with its 95 % interval (Student's t on the logarithms)."""
+    from scipy.stats import t
+
+    logs = [math.log(ratio) for ratio in ratios]
+    mean = statistics.fmean(logs)
+    half = t.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return {"ratio": math.exp(mean), "lower": math.exp(mean - half), "upper": math.exp(mean + half)}
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started_s = time.perf_counter()
+    work()
+    return time.perf_counter() - started_s
