@@ -79,8 +79,9 @@ class EngineDeadError(Exception):
         ),
         (TypeError("EngineArgs.__init__() got an unexpected keyword"), [], "backend", "unexpected keyword"),
         (OSError(28, "No space left on device"), [], "disk", ""),
-        (ELSEWHERE, [], "model", "Engine core initialization failed"),
-        (KILLED, [], "runner_crash", "vLLM's EngineCore was killed by SIGKILL while it loaded /m"),
+        (ELSEWHERE, None, "model", "Engine core initialization failed"),
+        (ELSEWHERE, [], "runner_crash", "While vLLM loaded /m, its engine ended without a word"),
+        (KILLED, [], "runner_crash", "its EngineCore was killed by SIGKILL"),
         (ELSEWHERE, [("Exception", WORKER)], "runner_crash", "ended without a word"),
         (ELSEWHERE, [("WorkerDied", "VllmWorker-0"), ("RuntimeError", "cancelled")], "runner_crash", "VllmWorker-0"),
         (ValueError(WEIGHT_DTYPE), [], "backend", "int4 weight"),
@@ -88,7 +89,7 @@ class EngineDeadError(Exception):
     ],
 )
 def test_claim_9_bad_days_a_failure_to_load_has_its_kind_and_names_the_cause_of_the_process_that_failed(
-    error: Exception, logged: list[tuple[str, str]], kind: str, says: str
+    error: Exception, logged: list[tuple[str, str]] | None, kind: str, says: str
 ) -> None:
     failed = load_failure("/m", error, logged)
     assert failed.kind is FailureKind(kind)
@@ -141,6 +142,7 @@ def test_claim_9_7_somebodys_own_logging_of_vllm_stays(tmp_path: Path) -> None:
     log.close(environment)
     assert environment == {"VLLM_LOGGING_CONFIG_PATH": "/theirs.json"}
     assert log.durations() == {}
+    assert log.errors() is None
 
 
 def test_claim_9_7_the_messages_that_are_looked_for_are_those_of_the_installed_vllm() -> None:

@@ -31,13 +31,15 @@ from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.workload.builtin_models import resolve_model_folder
 from llem_runner.workload.tokens import PromptEncoder, load_tokenizer, ordinary_token_ids
 
-# Nothing is reported to anybody while something is measured; what the user set stays.
-_QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-
-
 # What the engine's processes hold is worth nothing after a run, and a stop leaves ten seconds for all: vLLM's own five
-# are over before one that computes on a CPU has ended.
-_END_WITHIN_S = 2.0
+# are over before one that loads, or computes on a CPU, has ended.
+_END_WITHIN_S = 2
+# Nothing is reported to anybody while something is measured. What the user set stays.
+_ENVIRONMENT = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": str(_END_WITHIN_S),
+}
 
 
 def create() -> Backend:
@@ -86,7 +88,7 @@ class VllmBackend:
         self.unload()
         device = choose_device(config.device, gpu_count, usable_gpus(), f"vLLM {vllm.__version__}", simulated)
         refuse_impossible(config, device)
-        for name, value in _QUIET.items():
+        for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         model_path, made_files = resolve_model_folder(model_path)
         if made_files is not None:

@@ -117,8 +117,11 @@ class EngineLog:
                 longest[line["duration"]] = max(longest.get(line["duration"], 0.0), line["seconds"])
         return longest
 
-    def errors(self) -> list[tuple[str, str]]:
-        """(type, message) of every exception that a process of vLLM logged, the first first."""
+    def errors(self) -> list[tuple[str, str]] | None:
+        """(type, message) of every exception that a process of vLLM logged, the first first; None where we
+        are not told."""
+        if not self._settings.exists():
+            return None
         return [(line["error"], line["message"]) for line in self._lines() if "error" in line]
 
     def _lines(self) -> Iterator[dict[str, Any]]:

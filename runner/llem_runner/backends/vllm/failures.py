@@ -16,6 +16,8 @@ from llem_runner.contract import FailureKind, RunFailed
 from llem_runner.disk import disk_failure
 from llem_runner.workload.model_failure import model_failure_in_words
 
+Logged = Sequence[tuple[str, str]] | None
+
 _NO_CAUSE = re.compile(
     r"[Ss]ee (the )?(root cause|stack trace) (\(?above|for (the )?root cause)|EngineCore encountered an issue"
 )
@@ -53,15 +55,16 @@ def failing_to_generate(log: EngineLog, watch: EngineWatch) -> AbstractContextMa
     return translating(lambda error: generation_failure(error, log.errors(), watch.how_it_ended()))
 
 
-def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, str]]) -> RunFailed:
-    """`logged`: (type, message) of the exceptions in vLLM's own processes, the first first. Pure."""
+def load_failure(model_path: str, error: Exception, logged: Logged) -> RunFailed:
+    """`logged`: (type, message) of the exceptions in vLLM's own processes, the first first; None where they are not
+    told to us. Pure."""
     full = disk_failure(error)
     if full is not None:
         return full
     cause, killed = root_cause(error, logged), _FAILED_PROCESSES.search(str(error))
-    if cause is None and (killed or logged):
+    if cause is None and (killed or logged is not None):
         which = f"{killed['name']} {exit_in_words(int(killed['code']))}" if killed else _silent_end(logged)
-        return RunFailed(FailureKind.RUNNER_CRASH, f"vLLM's {which} while it loaded {model_path}. {_WHO_KILLS}")
+        return RunFailed(FailureKind.RUNNER_CRASH, f"While vLLM loaded {model_path}, its {which}. {_WHO_KILLS}")
     name, words = cause or _here(error)
     if _KV_CACHE_TOO_SMALL.search(words):
         return _memory(
@@ -89,7 +92,7 @@ def load_failure(model_path: str, error: Exception, logged: Sequence[tuple[str, 
     return of_the_model
 
 
-def generation_failure(error: Exception, logged: Sequence[tuple[str, str]], ended: str | None) -> RunFailed:
+def generation_failure(error: Exception, logged: Logged, ended: str | None) -> RunFailed:
     """`logged`: as with `load_failure`; `ended`: which process of the engine ended and how, where one did. Pure."""
     full = disk_failure(error)
     if full is not None:
@@ -107,12 +110,12 @@ def generation_failure(error: Exception, logged: Sequence[tuple[str, str]], ende
     return RunFailed(FailureKind.INFERENCE, f"Generating failed: {name}: {words}")
 
 
-def root_cause(error: Exception, logged: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+def root_cause(error: Exception, logged: Logged) -> tuple[str, str] | None:
     """(type, message in one line) of what went wrong first, wherever that was; None where a process that ended without
     a word was the first. Pure."""
     if _NO_CAUSE.search(str(error)) is None and type(error).__name__ != "EngineDeadError":
         return _here(error)
-    first = next(((name, message) for name, message in logged if _NO_CAUSE.search(message) is None), None)
+    first = next(((name, message) for name, message in logged or () if _NO_CAUSE.search(message) is None), None)
     return None if first is None or first[0] == WORKER_DIED else (first[0], _telling_line(first[1]))
 
 
@@ -120,8 +123,8 @@ def _here(error: Exception) -> tuple[str, str]:
     return type(error).__name__, _telling_line(str(error))
 
 
-def _silent_end(logged: Sequence[tuple[str, str]]) -> str:
-    which = next((message for name, message in logged if name == WORKER_DIED), "engine")
+def _silent_end(logged: Logged) -> str:
+    which = next((message for name, message in logged or () if name == WORKER_DIED), "engine")
     return f"{which} ended without a word: it was killed, or it crashed"
 
 
