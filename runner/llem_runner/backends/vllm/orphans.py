@@ -1,7 +1,8 @@
 """vLLM's processes end with the process that made them, however that one ended.
 
 vLLM 0.32 sees to it only where its own code still runs: after a SIGKILL of the runner its engine core and workers stay,
-and with them the GPU's memory. So each of them asks the kernel to be killed with its parent.
+and with them the GPU's memory. So each of them asks the kernel to be killed with its parent. It is asked where vLLM sets
+up its logging (`engine_log`): who brings a configuration of that for vLLM goes without, and a host that lives ends them.
 """
 
 from __future__ import annotations
