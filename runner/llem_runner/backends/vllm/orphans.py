@@ -1,8 +1,10 @@
 """vLLM's processes end with the process that made them, however that one ended.
 
 vLLM 0.32 sees to it only where its own code still runs: after a SIGKILL of the runner its engine core and workers stay,
-and with them the GPU's memory. So each of them asks the kernel to be killed with its parent. It is asked where vLLM sets
-up its logging (`engine_log`): who brings a configuration of that for vLLM goes without, and a host that lives ends them.
+and with them the GPU's memory. So each of them asks the kernel to be killed with its parent.
+
+It asks where vLLM sets up its logging (`engine_log`). Who brings a logging configuration for vLLM goes without: then
+the host, if it lives, ends what is left.
 """
 
 from __future__ import annotations
