@@ -13,6 +13,7 @@ from llem_runner.backends.vllm.engine_log import EngineLog, EngineLogHandler
 from llem_runner.backends.vllm.failures import generation_failure, load_failure
 from llem_runner.backends.vllm.generation import TokenStamps, request_output
 from llem_runner.backends.vllm.statistics import Progress
+from llem_runner.backends.vllm.watch import exit_in_words
 from llem_runner.contract import FailureKind
 
 TOO_LONG = (
@@ -112,6 +113,20 @@ def test_claim_9_bad_days_a_failure_to_generate_has_its_kind_and_cause(
     failed = generation_failure(error, logged, ended="EngineCore was killed by SIGKILL")
     assert failed.kind is FailureKind(kind)
     assert says in str(failed)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [
+        (None, "ended"),
+        (1, "ended with exit code 1"),
+        (-9, "was killed by SIGKILL"),
+        (-11, "was killed by SIGSEGV"),
+        (-99, "was killed by signal 99"),
+    ],
+)
+def test_how_a_process_of_the_engine_ended_is_said_in_words(exit_code: int | None, words: str) -> None:
+    assert exit_in_words(exit_code) == words
 
 
 def test_claim_9_7_durations_of_loading_and_exceptions_are_read_from_vllms_own_log_records(tmp_path: Path) -> None:

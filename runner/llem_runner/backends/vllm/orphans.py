@@ -2,6 +2,9 @@
 
 vLLM 0.32 sees to it only where its own code still runs: after a SIGKILL of the runner its engine core and workers stay,
 and with them the GPU's memory. So each of them asks the kernel to be killed with its parent.
+
+It asks where vLLM sets up its logging (`engine_log`). Who brings a logging configuration for vLLM goes without: then
+the host, if it lives, ends what is left.
 """
 
 from __future__ import annotations
