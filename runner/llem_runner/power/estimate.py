@@ -21,9 +21,10 @@ from llem_runner.power.boards import BoardFacts
 from llem_runner.power.counter import Counter, OutsideRecording, counter_estimate
 from llem_runner.power.instant import instant_energy
 from llem_runner.power.lock import LockedSteps
-from llem_runner.power.phase import Rhythms, StepTimes
+from llem_runner.power.phase import Rhythms
 from llem_runner.power.series import Series
 from llem_runner.power.steps import find_breaks, find_steps, steepest_w
+from llem_runner.power.times import StepTimes
 from llem_runner.power.updates import PowerEstimate, chosen_power
 
 Method = Literal["counter", "power", "average_power"]
