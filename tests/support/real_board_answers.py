@@ -84,6 +84,15 @@ def with_a_counter(trace: Trace, lag_s: float, poll_s: float, rng: random.Random
     return series
 
 
+def with_power_of(trace: Trace, series: Series) -> Series:
+    """The same rows with what the board's instant reading had last been polled as beside the counter."""
+    polled, power_w = trace.series(), array("d")
+    for before_s in series.before_s:
+        row = bisect_right(polled.before_s, before_s) - 1
+        power_w.append(polled.power_instant_w[row] if row >= 0 else math.nan)
+    return replace(series, power_instant_w=power_w)
+
+
 def counter_answers(trace: Trace, board: str, poll_s: float, rng: random.Random) -> Iterator[Answer]:
     """Of every span of a recording, by a counter like that of `board` with some lag of its family's interval."""
     lag = board_facts(board).counter_lag_ms

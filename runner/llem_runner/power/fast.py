@@ -63,17 +63,18 @@ class FastRhythms:
         return self._blocks[block]
 
     @cached_property
-    def _period_s(self) -> float | None:
+    def period_s(self) -> float | None:
+        """The period; None where none was found, or steps come no faster than reads."""
         return _common_period(self._steps)
 
     def _found(self, block: int) -> FastRhythm | None:
         first, last = block_of(self._steps, block)
-        if self._period_s is None or last - first < _READS // 2:
+        if self.period_s is None or last - first < _READS // 2:
             return None
         reads = _Reads.of(self._steps, first, last)
         away = [_FINE_SPREAD * (2 * n / (_FINE_PERIODS - 1) - 1) for n in range(_FINE_PERIODS)]
         # From the middle outwards: the better the first, the sooner the others are given up.
-        return reads.rhythm([self._period_s * (1 + share) for share in sorted(away, key=abs)], _FINE_PHASES)
+        return reads.rhythm([self.period_s * (1 + share) for share in sorted(away, key=abs)], _FINE_PHASES)
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ CodeCarbon and a poller each load that library through `nvidia-ml-py` and run in
 - **Shapes** on a floor of 60–72 W: constant; square waves of 0.05–3 s, on for 10–90 %; a ramp; bursts of 20 ms;
   prefill peaks with decode plateaus. No phase of anything is in step with anything.
 - **Sensors** renewed every 20, 100 or 500 ms. Counter lags: 15 ms on Hopper and 125 ms on GA100, the middles of what
-  is known of them; 0 on a Blackwell and anything from 0 to 150 ms on an unknown family, where llem only assumes 0 to
-  150.
+  is known of them; 0 on a Blackwell and anything from 0 to 150 ms on an unknown family, where llem knows only that
+  it is 0 to 150 and learns the rest from the power readings.
 - **Disturbances**, on half of the boards: steps up to {jitter:.1f} % of the period early or late, {missed:.0f} % of
   the steps left out, and {dropped:.0f} % of our recorder's own readings (not of the rivals') thrown away.
 - **Zeus** reads the counter at both edges. **CodeCarbon**'s offline tracker does the same; it adds boards up, and
@@ -89,7 +89,9 @@ LIMITS = """\
   knows it. `make test-gpu` tests it with a load of 52 ms on, 52 ms off.
 - **Lags are intervals, from few boards.** Hopper 5–30 ms and GA100 67–179 ms come from one published set of loads;
   any other family is taken to lie between 0 and 150 ms. A board beyond its interval breaks the bounds. An unknown
-  lag makes no difference to a steady load, and a large one to a short window with a changing load.
+  lag makes no difference to a steady load, and a large one to a short window with a changing load. Where the interval
+  is wide, `total_j` uses the lag at which counter and power readings agree best, on the assumption that readings come
+  5 ms after their window as on the two boards recorded with a meter; the bounds cover the whole interval all the same.
 - **Without a counter** the bounds assume that a load does not repeat in step with the readings. One that does looks
   steady, and nobody could tell from 25 ms of every 100.
 - **Short windows are wide.** Where the table shows ±10 % and more at 1 s, that is what is known. Measure 30 s and
