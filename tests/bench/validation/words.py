@@ -51,7 +51,8 @@ By the power readings alone (these recordings have no counter):"""
 
 REAL_COUNTER = """\
 With a counter like that of a board: the meter's energy, as a counter of 100 ms with 1.5 ms of jitter and any lag of
-the family's interval would show it to readings every 47 ms."""
+the family's interval would show it to readings every 47 ms: alone, and with the recorded board's own power readings
+beside it, from which the lag is learnt where it is wide open."""
 
 REAL_EDGES = """\
 Real counters, with nothing but the four readings around each load of 0.25–2 s, against the load's steady power, which
