@@ -67,10 +67,14 @@ def learnt_lag_ms(steps: Steps, times: StepTimes, updates: PowerUpdates | None, 
         curve = _Curve.of(steps, times, block[0].time_s - reach_s, block[-1].time_s + reach_s)
         for n, lag_s in enumerate(lags_s):
             missed[n] += curve.missed(block, lag_s - _READINGS_LATE_S, window_s)
-    readings = [reading.power_w for block in blocks for reading in block]
-    variance = max(min(missed) / len(readings), (_NOISE * statistics.fmean(readings)) ** 2)
+    return 1000 * _likeliest(lags_s, missed, [reading.power_w for block in blocks for reading in block])
+
+
+def _likeliest(lags_s: Sequence[float], missed: Sequence[float], powers_w: Sequence[float]) -> float:
+    """The mean lag, each weighted by how likely what it misses is beside what the best misses."""
+    variance = max(min(missed) / len(powers_w), (_NOISE * statistics.fmean(powers_w)) ** 2)
     weights = [math.exp(_COUNTS_AS * (min(missed) - each) / (2 * variance)) for each in missed]
-    return 1000 * sum(weight * lag_s for weight, lag_s in zip(weights, lags_s, strict=True)) / sum(weights)
+    return sum(weight * lag_s for weight, lag_s in zip(weights, lags_s, strict=True)) / sum(weights)
 
 
 @dataclass(frozen=True)
