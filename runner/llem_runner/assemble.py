@@ -104,6 +104,7 @@ class Measured:
     sample_texts: Sequence[str]
     compiled: CompiledGraphs
     batch_limit: int
+    prompt_ids_sha256: str
     host_energy: HostEnergy
     host_problem: str | None
     simulated: bool
@@ -169,6 +170,7 @@ def assemble(measured: Measured, recording: Recording, exchange: ExchangeFolder,
         window=_window(measured),
         passes=passes,
         passes_spread=passes_spread(passes, [one.span.duration_s for one in measured.passes]),
+        prompt_ids_sha256=measured.prompt_ids_sha256,
         tokens=tokens,
         requests=Requests(total=config.n * len(measured.passes), completed=len(measured.requests)),
         energy=energy,

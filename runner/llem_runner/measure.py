@@ -27,7 +27,7 @@ from llem_runner.lifeline import StopRequest
 from llem_runner.marks import Marks, Span
 from llem_runner.meter import Meter, beating, open_meter
 from llem_runner.power.host import HostEnergyMeter, open_host_meter
-from llem_runner.workload.prompts import load_prompts
+from llem_runner.workload.prompts import ids_sha256, load_prompts
 from llem_runner.workload.warmup import WarmupWatch
 
 _RESIDENT_S = 3.0
@@ -88,6 +88,7 @@ def measure(
             passes=passes,
             compiled=compiled,
             batch_limit=backend.batch_limit(),
+            prompt_ids_sha256=ids_sha256(prompts),
             warmup=warmup,
             facts=backend.facts(),
             memory=backend.peak_memory(),

@@ -41,6 +41,7 @@ def of_the_workload(memory: Memory, tokens: Tokens, warmup: Warmup, facts: Backe
 
 
 _TIMES = {
+    "request_s": ("request_time_unknown", "Times of whole requests"),
     "queue_s": ("queue_time_unknown", "Queue times"),
     "ttft_s": ("first_token_time_unknown", "Times to the first token"),
     "itl_s": ("token_times_unknown", "Times between tokens"),

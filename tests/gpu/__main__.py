@@ -1,10 +1,11 @@
-"""`make test-gpu`: the checks of our energy on a real NVIDIA GPU, without Docker and without network.
+"""`make test-gpu`: the checks of our energy, and of vLLM, on a real NVIDIA GPU, without Docker and without network.
 
     make test-gpu [ARGS="--gpu 0 --out results/gpu"]     about four minutes; nothing else may use the GPU meanwhile
 
 It characterises the board's sensors (the counter's period, step and lag; the window of each power reading; their scope;
 whether the counter adds up all of the power), compares windows with Zeus's, and measures what the recorder costs in
-tokens/s. It writes gpu.json and gpu.md; docs/validation.md takes the former in.
+tokens/s. Where a vLLM for CUDA is installed, vLLM runs in every way that needs a GPU (some minutes more). It writes
+gpu.json and gpu.md; docs/validation.md takes the former in.
 
 Exit codes: 0 all holds, 1 something does not, 3 there is no GPU to measure.
 """
@@ -24,6 +25,7 @@ _TESTS = Path(__file__).resolve().parents[1]
 sys.path += [str(_TESTS / "engine" / "nvml"), str(_TESTS / "support"), str(_TESTS.parent)]
 
 from tests.bench.validation.document import made  # noqa: E402
+from tests.gpu.engine import vllm_checks  # noqa: E402
 from tests.gpu.matmul_load import MatmulLoad  # noqa: E402
 from tests.gpu.measure import Extent, measured  # noqa: E402
 from tests.gpu.report import checks, markdown  # noqa: E402
@@ -39,8 +41,11 @@ class NoGpu(Exception):
     """There is nothing to measure; the message says why, on one line."""
 
 
-def real_board(number: int) -> Board:
-    """Board `number` in NVML's order. Raises NoGpu where it is not there, or not real, or of no use."""
+def real_board(number: int) -> tuple[Board, list[str]]:
+    """Board `number` in NVML's order, and the UUIDs of all boards, it first.
+
+    Raises NoGpu where it is not there, or not real, or of no use.
+    """
     try:
         with Sensors.open(os.environ) as sensors:
             boards = sensors.boards()
@@ -53,7 +58,7 @@ def real_board(number: int) -> Board:
         raise NoGpu(f"GPU {number} is simulated ({board.name}): these checks are for real ones")
     if board.energy_refusal:
         raise NoGpu(f"GPU {number}: {board.energy_refusal}")
-    return board
+    return board, [board.uuid, *(other.uuid for other in boards if other is not board)]
 
 
 def cuda_device(board: Board) -> str:
@@ -86,7 +91,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("results/gpu"), metavar="FOLDER")
     arguments = parser.parse_args()
     try:
-        board = real_board(arguments.gpu)
+        board, uuids = real_board(arguments.gpu)
         device = cuda_device(board)
     except NoGpu as error:
         print(f"test-gpu measured nothing: {error}", file=sys.stderr)
@@ -97,6 +102,7 @@ def main() -> int:
         decode = greedy_decoding(device, folder / "model")
         load, rng = MatmulLoad(device), random.Random(1)
         found = measured(board, load, decode, folder, Extent(), rng, lambda line: print(line, file=sys.stderr))
+        found["vllm"] = list(vllm_checks(uuids, folder))
     path = write(found, board, arguments.out)
     print("\n".join(markdown(found)))
     print(f"written: {path}; `python -m tests.bench.validation --gpu {path}` takes it in", file=sys.stderr)

@@ -50,6 +50,9 @@ def checks(found: Found) -> Iterator[Check]:
             f"ratio {speed['ratio']:.4f} (95 %: {speed['lower']:.4f} to {speed['upper']:.4f}, {speed['pairs']} pairs)",
             speed["upper"] >= 1 - MOST_SLOWDOWN,
         )
+    for one in found.get("vllm", []):
+        if "not_run" not in one:
+            yield one["must"], one["was"], one["holds"]
 
 
 def markdown(found: Found) -> Iterator[str]:
@@ -58,6 +61,9 @@ def markdown(found: Found) -> Iterator[str]:
     yield "|---|---|---|"
     for must, was, holds in checks(found):
         yield f"| {must} | {was} | {'holds' if holds else '**does not hold**'} |"
+    for one in found.get("vllm", []):
+        if "not_run" in one:
+            yield f"| {one['must']} | {one['not_run']} | not run |"
     yield from ("", "| sensor | every | window | lag | |", "|---|---:|---:|---:|---|")
     if "counter" in found:
         yield _counter_row(found)

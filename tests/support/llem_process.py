@@ -96,7 +96,7 @@ def the_study(parent: Path) -> Path:
     return wait_until("a study folder", lambda: next(iter(parent.glob("*/journal.jsonl")), None)).parent  # type: ignore[no-any-return]
 
 
-def wait_for_phase(study: Path, sequence: int, phase: str) -> Path:
+def wait_for_phase(study: Path, sequence: int, phase: str, patience_s: float = PATIENCE_S) -> Path:
     """The folder of a run, once it has reached `phase`."""
 
     def reached() -> Path | None:
@@ -105,7 +105,7 @@ def wait_for_phase(study: Path, sequence: int, phase: str) -> Path:
                 return events.parent.parent
         return None
 
-    return wait_until(f"phase {phase} of run {sequence}", reached)  # type: ignore[no-any-return]
+    return wait_until(f"phase {phase} of run {sequence}", reached, patience_s)  # type: ignore[no-any-return]
 
 
 def processes_of(study: Path) -> list[psutil.Process]:

@@ -39,7 +39,7 @@ def test_claim_3_every_dependency_is_pinned_in_a_lock_that_pip_reads() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     # vLLM runs in an image of its own; here only the tests have it, by its CPU build's lock.
     extras = [each for name, extra in project["optional-dependencies"].items() for each in extra if name != "vllm"]
-    named = {re.split(r"[<>=\[ ]", each)[0].lower() for each in [*project["dependencies"], *extras]}
+    named = {re.split(r"[<>=\[ ]", each)[0].lower().replace(".", "-") for each in [*project["dependencies"], *extras]}
     locked = pins("requirements.lock")
     assert named <= locked.keys()
     for line in (ROOT / "requirements.lock").read_text().splitlines():

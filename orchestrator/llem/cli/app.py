@@ -21,6 +21,7 @@ from llem.version import __version__
 _COMMANDS = {
     "run": "Run a study, go on with one (--resume), or run a single experiment (--model).",
     "plan": "Show what a study expands to, without running it.",
+    "config": "Show and change the user settings.",
     "schema": "Print the JSON Schema of the study file, for editors.",
     "energy": "Estimate the energy of spans of a recorded power timeline, with bounds.",
     "results": "Show the results of a study folder.",

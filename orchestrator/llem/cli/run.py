@@ -49,6 +49,10 @@ def command(ctx: click.Context, /, study: Path | None, resume: Path | None, **op
     """
     if sum(source is not None for source in (study, resume, options["model"])) != 1:
         raise UsageError("Give one of: a study file, --model, or --resume FOLDER. See llem run --help.")
+    from llem.cli.dotenv_file import apply_dotenv
+
+    for line in apply_dotenv(study):
+        click.echo(line, err=True)
     if options["dry_run"]:
         _dry_run(study, resume, options)
         return

@@ -4,7 +4,7 @@ the rest. Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError
 
 from llem.errors import UsageError
 from llem.results.journal_line import parse_line
-from llem.results.read import ResultRejected, read_completed
+from llem.results.read import ResultRejected, read_answers, read_completed
+from llem.results.same_work import Agreement, Answered, agreements, comparable
 from llem.results.study_result import RunOutcome, Skipped, StudyRecord, StudyResult, build_study_result
 from llem_runner.contract.exchange import RESULT_FILE
 from llem_runner.contract.result import ResultWarning
@@ -110,7 +111,15 @@ def _rebuilt(root: Path) -> StudyResult:
         skipped=started.skipped,
         warnings=_warnings(root, started),
     )
-    return build_study_result(record, read_outcomes(root, plan, journal))
+    outcomes = read_outcomes(root, plan, journal)
+    return build_study_result(record, outcomes, _agreement(root, plan, outcomes))
+
+
+def _agreement(root: Path, plan: Iterable[PlanLine], outcomes: Iterable[RunOutcome]) -> Iterator[Agreement]:
+    """How far comparable experiments agree. Samples are read of those alone."""
+    folders = {line.run_id: run_folder(root, line.sequence, line.run_id) for line in plan}
+    for group in comparable(outcome.result for outcome in outcomes if outcome.result is not None):
+        yield from agreements(Answered(result, read_answers(folders[result.run_id])) for result in group)
 
 
 def _warnings(root: Path, started: _Started) -> tuple[ResultWarning, ...]:

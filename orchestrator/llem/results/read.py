@@ -13,11 +13,13 @@ from llem.results.json_text import NotJson, parse_json
 from llem.results.sanity import implausible
 from llem.untrusted import Untrusted, read_untrusted
 from llem_runner.contract import CONTRACT_VERSION, ErrorReport, ExperimentResult
-from llem_runner.contract.exchange import ERROR_FILE, OUT, RESULT_FILE
+from llem_runner.contract.exchange import ERROR_FILE, OUT, RESULT_FILE, SAMPLES_FILE, Sample
 
 MAX_RESULT_BYTES = 64_000_000
 """A pass takes about 150 bytes: room for hundreds of thousands of them."""
 MAX_ERROR_BYTES = 4_000_000
+MAX_SAMPLES_BYTES = 64_000_000
+"""Eight answers of a million tokens each."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,15 @@ def read_completed(path: Path, run_id: str | None = None) -> ExperimentResult:
     if run_id is not None and result.run_id != run_id:
         raise ResultRejected(f"it is the result of run {printable(result.run_id, 80)}, not {run_id}")
     return result
+
+
+def read_answers(run_folder: Path) -> list[tuple[int, ...]]:
+    """Token ids of the first answers, from `out/samples.jsonl`; none where that is not there, or not to be believed."""
+    try:
+        lines = read_untrusted(run_folder, f"{OUT}/{SAMPLES_FILE}", MAX_SAMPLES_BYTES).splitlines()
+        return [Sample.model_validate(parse_json(line)).output_token_ids for line in lines]
+    except (Untrusted, NotJson, ValidationError):
+        return []
 
 
 def is_completed(path: Path, run_id: str) -> bool:

@@ -32,11 +32,24 @@ def _contradictions(result: ExperimentResult) -> Iterator[str]:
         yield f"tokens.total is {tokens.total}, but input and output are {tokens.input + tokens.output}"
     if tokens.cached is not None and not 0 <= tokens.cached <= tokens.input:
         yield f"tokens.cached is {tokens.cached} of {tokens.input} input tokens"
+    fixed = _fixed_output(result)
+    if fixed is not None and tokens.output != fixed:
+        yield f"tokens.output is {tokens.output}, but {requests.completed} requests of a fixed length make {fixed}"
     if requests.completed > requests.total:
         yield f"{requests.completed} of {requests.total} requests are said to be completed"
     yield from _energy("energy", result.energy)
     for index, device in enumerate(result.energy.devices):
         yield from _energy(f"energy.devices.{index}", device)
+
+
+def _fixed_output(result: ExperimentResult) -> int | None:
+    """Output tokens that the completed requests must have, all of them together; None where they may end early."""
+    config = result.experiment
+    if not config.output_fixed:
+        return None
+    # Several answers to a prompt count together; beam search gives one, whatever `n` says.
+    answers = (config.vllm.sampling.n or 1) if config.vllm and not config.vllm.beam_search else 1
+    return result.requests.completed * answers * config.output_limit
 
 
 def _energy(name: str, energy: Energy | DeviceEnergy) -> Iterator[str]:

@@ -38,14 +38,29 @@ def statistic(values: Sequence[float | None]) -> Statistic:
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in measured) / (n - 1))
     return Statistic(
         mean=mean,
-        ci95_half_width=_student_t(n - 1) * deviation / math.sqrt(n),
+        ci95_half_width=_quantile(n - 1) * deviation / math.sqrt(n),
         cv=deviation / abs(mean) if mean else None,
         n=n,
         values=measured,
     )
 
 
-def _student_t(degrees_of_freedom: int) -> float:
+def p_of_zero(measured: Statistic) -> float | None:
+    """Two-sided p of Student's t-test that the true mean is 0; None for fewer than two values.
+
+    It is below 0.05 exactly where the 95 % interval leaves 0 out.
+    """
+    if measured.mean is None or measured.ci95_half_width is None:
+        return None
+    if measured.ci95_half_width == 0:
+        return 0.0 if measured.mean else 1.0
+    from scipy.special import stdtr
+
+    standard_error = measured.ci95_half_width / _quantile(measured.n - 1)
+    return 2 * float(stdtr(measured.n - 1, -abs(measured.mean) / standard_error))
+
+
+def _quantile(degrees_of_freedom: int) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees_of_freedom, 0.975))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Optional
@@ -12,8 +12,11 @@ from pydantic import Field
 from llem.atomic import write_atomically
 from llem.errors import NotReadyError
 from llem.printable import json_for_terminal
+from llem.results.comparison import Comparison, compare
 from llem.results.flatten import columns, flatten_as, sizes
 from llem.results.levels import experiment_quality, idle_power
+from llem.results.pairs import Side
+from llem.results.same_work import Agreement, different_ids
 from llem.results.statistics import Statistic, statistic
 from llem.results.tables import to_arrow
 from llem_runner.contract import ExperimentResult
@@ -88,6 +91,9 @@ class StudyResult(Record):
     runs: RunCounts
     experiments_skipped: int = 0
     experiments: tuple[ExperimentSummary, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    """Experiments against each other; none where there is only one."""
+    agreement: tuple[Agreement, ...] = ()
     failures: tuple[RunFailure, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     warnings: tuple[ResultWarning, ...] = ()
@@ -133,10 +139,13 @@ class RunOutcome:
     message: str = ""
 
 
-def build_study_result(study: StudyRecord, outcomes: Sequence[RunOutcome]) -> StudyResult:
+def build_study_result(
+    study: StudyRecord, outcomes: Sequence[RunOutcome], agreement: Iterable[Agreement] = ()
+) -> StudyResult:
     """The study's result from its outcomes, which are in the order of the plan, one a run."""
     results = tuple(outcome.result for outcome in outcomes if outcome.result is not None)
     failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    experiments = tuple(_experiments(outcomes, results))
     return StudyResult(
         study_name=study.name,
         study_design_hash=study.design_hash,
@@ -150,10 +159,12 @@ def build_study_result(study: StudyRecord, outcomes: Sequence[RunOutcome]) -> St
             interrupted=sum(outcome.status == "interrupted" for outcome in outcomes),
         ),
         experiments_skipped=len(study.skipped),
-        experiments=tuple(_experiments(outcomes, results)),
+        experiments=experiments,
+        comparisons=compare(list(_sides(experiments, results))),
+        agreement=tuple(agreement),
         failures=tuple(RunFailure(run_id=run.run_id, kind=run.kind, message=run.message) for run in failed),
         skipped=study.skipped,
-        warnings=study.warnings,
+        warnings=tuple(dict.fromkeys((*study.warnings, *different_ids(results)))),
         results=results,
     )
 
@@ -194,6 +205,17 @@ def _experiments(outcomes: Iterable[RunOutcome], study: Sequence[ExperimentResul
             simulated=any(result.simulated for result in results),
             metrics=measured,
         )
+
+
+def _sides(experiments: Iterable[ExperimentSummary], results: Iterable[ExperimentResult]) -> Iterator[Side]:
+    """The experiments that were measured, as they are compared."""
+    runs: dict[str | None, dict[int, ExperimentResult]] = {}
+    for result in results:
+        if result.cycle is not None:
+            runs.setdefault(result.experiment_id, {})[result.cycle] = result
+    for each in experiments:
+        if each.quality is not None and each.experiment_id in runs:
+            yield Side(each.experiment_id, each.swept, each.quality.level, each.simulated, runs[each.experiment_id])
 
 
 def _is_metric(name: str, kind: str) -> bool:

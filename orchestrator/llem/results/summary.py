@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from llem.printable import printable
+from llem.results.cells import cell, level_of, measure, short_names
+from llem.results.same_work import Agreement
 from llem.results.statistics import Statistic, statistic
 from llem.results.study_result import ENERGY_PER_TOKEN, ExperimentSummary, StudyResult
 from llem_runner.contract import ExperimentResult
 
 THROUGHPUT = "throughput.output_tokens_per_s"
-NOTHING = "–"
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,12 @@ def summarise(study: StudyResult) -> Summary:
     host_header = _host_header(study.results)
     rows = []
     for experiment in study.experiments:
-        row = [experiment.experiment_id, *(_value(experiment.swept.get(path)) for path in swept)]
-        row += [_measure(experiment.metrics.get(THROUGHPUT)), _measure(experiment.metrics.get(ENERGY_PER_TOKEN))]
-        row += [_measure(host[experiment.experiment_id])] if host_header else []
-        row += [_quality(experiment), _cycles(experiment)]
+        row = [experiment.experiment_id, *(cell(experiment.swept.get(path)) for path in swept)]
+        row += [measure(experiment.metrics.get(THROUGHPUT)), measure(experiment.metrics.get(ENERGY_PER_TOKEN))]
+        row += [measure(host[experiment.experiment_id])] if host_header else []
+        row += [level_of(experiment.quality, experiment.simulated), _cycles(experiment)]
         rows.append(tuple(row))
-    headers = ("experiment", *_short(swept), "tokens/s", "J/output token", *host_header, "quality", "cycles")
+    headers = ("experiment", *short_names(swept), "tokens/s", "J/output token", *host_header, "quality", "cycles")
     return Summary(headers, tuple(rows), tuple(_notes(study)))
 
 
@@ -68,41 +69,9 @@ def _host_header(results: Sequence[ExperimentResult]) -> tuple[str, ...]:
     return ("host J/token (estimated)" if any(result.host_energy.estimated for result in read) else "host J/token",)
 
 
-def _quality(experiment: ExperimentSummary) -> str:
-    if experiment.quality is None:
-        return NOTHING
-    return experiment.quality.level + (", simulated" if experiment.simulated else "")
-
-
 def _cycles(experiment: ExperimentSummary) -> str:
     """Those that count, and how many do not because they failed: the lines below the table name each."""
     return f"{experiment.cycles} ({len(experiment.failed)} failed)" if experiment.failed else str(experiment.cycles)
-
-
-def _measure(measured: Statistic | None) -> str:
-    if measured is None or measured.mean is None:
-        return NOTHING
-    if measured.ci95_half_width is None:
-        return _digits(measured.mean, 4)
-    return f"{_digits(measured.mean, 4)} ± {_digits(measured.ci95_half_width, 2)}"
-
-
-def _digits(value: float, digits: int) -> str:
-    """`value` with so many significant digits, and never with an exponent where it can be read without one."""
-    text = f"{value:.{digits}g}"
-    return f"{value:.0f}" if "e+" in text else text
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return NOTHING
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _short(paths: Sequence[str]) -> tuple[str, ...]:
-    """The last name of each path where that is clear, the whole path where two would look alike."""
-    last = [path.rpartition(".")[2] for path in paths]
-    return tuple(name if last.count(name) == 1 else path for path, name in zip(paths, last, strict=True))
 
 
 def _notes(study: StudyResult) -> Iterable[str]:
@@ -119,6 +88,7 @@ def _notes(study: StudyResult) -> Iterable[str]:
     if failed:
         of = len(study.results)
         yield f"Quality checks that failed, of {of} runs: {', '.join(f'{name} in {n}' for name, n in failed.items())}"
+    yield from _same_work(study)
     if study.simulated:
         yield "Simulated boards: the numbers show that the measurement works, not what a GPU needs."
     single = sum(experiment.cycles == 1 for experiment in study.experiments)
@@ -127,6 +97,19 @@ def _notes(study: StudyResult) -> Iterable[str]:
             f"One cycle only of {single} of {len(study.experiments)} experiments: no interval can be given, and a "
             "difference between two of them may be chance (execution.n_cycles: 3 or more)"
         )
+
+
+def _same_work(study: StudyResult) -> Iterable[str]:
+    """What was asked and answered alike. Of many experiments those are named that agree least."""
+    yield from (warning.message for warning in study.warnings if warning.code == "prompt_ids_differ")
+    by_reference: dict[str, list[Agreement]] = {}
+    for each in study.agreement:
+        by_reference.setdefault(each.reference, []).append(each)
+    for reference, all_of_it in by_reference.items():
+        named = sorted(all_of_it, key=lambda each: each.equal_share)[:_NAMED]
+        words = [f"{each.experiment_id} {100 * each.equal_share:.4g} % of {each.tokens}" for each in named]
+        more = [f"{len(all_of_it) - _NAMED} more in study_result.json"] if len(all_of_it) > _NAMED else []
+        yield f"Output tokens equal to those of {reference}, in the first answers: {', '.join([*words, *more])}"
 
 
 def _why_empty(result: ExperimentResult) -> Sequence[str]:

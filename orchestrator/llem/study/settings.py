@@ -108,7 +108,10 @@ def effective_places(study: Study, settings: UserSettings, environment: Mapping[
 
     Raises UsageError where a variable cannot be understood.
     """
-    return {backend: _place(backend, study, settings, environment) for backend in study.backends}
+    return {
+        backend: place_of(backend, study.runners[backend], study.images[backend], settings, environment)
+        for backend in study.backends
+    }
 
 
 def effective_output(study: Study, settings: UserSettings) -> OutputSettings:
@@ -125,10 +128,17 @@ def need_docker(places: Mapping[str, BackendPlace]) -> tuple[str, ...]:
     return tuple(b for b, place in places.items() if len(places) > 1 and place.runner == "auto")
 
 
-def _place(backend: str, study: Study, settings: UserSettings, environment: Mapping[str, str]) -> BackendPlace:
+def place_of(
+    backend: str,
+    runner_of_study: RunnerChoice,
+    image_of_study: ImageChoice,
+    settings: UserSettings,
+    environment: Mapping[str, str],
+) -> BackendPlace:
+    """Where one backend runs, given what a study says of it. Raises UsageError as `effective_places`."""
     layers: list[tuple[Source, RunnerChoice, ImageChoice]] = [
         ("environment", *_of_environment(backend, environment)),
-        ("study", study.runners[backend], study.images[backend]),
+        ("study", runner_of_study, image_of_study),
         (
             "user settings",
             settings.runners.get(backend, RunnerChoice()),

@@ -30,7 +30,8 @@ class RequestOutput:
     input_tokens: int
     started_s: float
     """When the engine was given the request: waiting in its queue comes after."""
-    finished_s: float
+    finished_s: float | None
+    """When its last token came; None where the engine tells the end of no single request."""
     first_token_s: float | None = None
     queued_s: float | None = None
     """Seconds spent waiting before the engine began; None where the engine cannot tell."""
@@ -39,6 +40,8 @@ class RequestOutput:
     cached_tokens: int | None = None
     positions: Positions | None = None
     """None where the engine cannot tell."""
+    paused_s: tuple[tuple[float, float], ...] = ()
+    """Spans in which the engine had taken it out of its batch, to compute it anew later."""
 
 
 @dataclass(frozen=True)

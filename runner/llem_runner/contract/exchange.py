@@ -7,9 +7,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from llem_runner.contract.calibration import Calibration
 from llem_runner.contract.experiment import ExperimentConfig
@@ -76,10 +76,16 @@ class Allocation(Record):
     adapter_path: str | None = None
 
 
+def _encodable(text: str) -> str:
+    """JSON can write half of a surrogate pair, which no tokenizer takes. Raises ValueError."""
+    text.encode()
+    return text
+
+
 class Prompt(Record):
     """A line of `in/prompts.jsonl` for prompts of text."""
 
-    text: str
+    text: Annotated[str, AfterValidator(_encodable)]
 
 
 class SyntheticRecipe(Record):

@@ -329,6 +329,8 @@ class ExperimentResult(Record):
     passes: tuple[Pass, ...] = Field(min_length=1)
     passes_spread: Optional[PassesSpread] = None
     """None where there was one pass only."""
+    prompt_ids_sha256: Optional[str] = None
+    """Of the token ids that the engine was given, prompt by prompt: runs with equal ones were asked the same."""
     tokens: Tokens
     requests: Requests
     energy: Energy

@@ -22,13 +22,15 @@ class TimedRequest(Protocol):
     @property
     def started_s(self) -> float: ...
     @property
-    def finished_s(self) -> float: ...
+    def finished_s(self) -> float | None: ...
     @property
     def first_token_s(self) -> float | None: ...
     @property
     def queued_s(self) -> float | None: ...
     @property
     def token_times_s(self) -> Sequence[float]: ...
+    @property
+    def paused_s(self) -> Sequence[tuple[float, float]]: ...
 
 
 def latency_of(requests: Sequence[TimedRequest]) -> Latency:
@@ -37,7 +39,9 @@ def latency_of(requests: Sequence[TimedRequest]) -> Latency:
     A part that is unknown for any request is None as a whole: a mean over some of them would be of another set.
     """
     return Latency(
-        request_s=distribution(request.finished_s - request.started_s for request in requests),
+        request_s=distribution_if_known(
+            None if request.finished_s is None else request.finished_s - request.started_s for request in requests
+        ),
         queue_s=distribution_if_known(request.queued_s for request in requests),
         ttft_s=distribution_if_known(
             None if request.first_token_s is None else request.first_token_s - request.started_s for request in requests
@@ -48,9 +52,11 @@ def latency_of(requests: Sequence[TimedRequest]) -> Latency:
 
 def unknown_parts(requests: Sequence[TimedRequest], latency: Latency) -> dict[str, str]:
     """Why a part of `latency` is None, by its name; parts that are known are left out."""
+    without_end = sum(request.finished_s is None for request in requests)
     without_first = sum(request.first_token_s is None for request in requests)
     without_times = sum(len(request.token_times_s) != len(request.token_ids) for request in requests)
     reasons = {
+        "request_s": f"generation gave no end of its own for {without_end} of {len(requests)} requests",
         "queue_s": "this engine has no queue, or does not tell",
         "ttft_s": f"generation gave none for {without_first} of {len(requests)} requests",
         "itl_s": f"generation gave no time of every token for {without_times} of {len(requests)} requests"

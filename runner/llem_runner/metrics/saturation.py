@@ -5,11 +5,13 @@ batch of 4    ▕▔▔▔▔▔▔▔▔▔▔▔▔▔▔▏ request ends at i
               ▕▔▔▔▔▔▔▔▔▔▔▔▔▏
               ▕▔▔▔▔▔▔▔▔▔▔▔▔▔▔▔▔▔▔▏
 running        4        3   2  1           80 % of 4 are 3.2: enough only while all 4 run
+
+A request that the engine took out of its batch for a while (a preemption) does not run in that while.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from llem_runner.metrics.latency import TimedRequest
@@ -24,13 +26,15 @@ def saturated_share(
     """The share of the window in which at least 80 % of min(`prompts`, `batch`) requests were running.
 
     `batch`: most requests in flight at once. A request runs from when the engine began with it (after its queue) to its
-    last token. None where the engine tells neither when its tokens came nor when it began: then a request seems to run
-    while it waits, or until the last of its batch has ended.
+    last token, but for its pauses. None where the engine tells neither when its tokens came nor when it began: then a
+    request seems to run while it waits, or until the last of its batch has ended.
     """
-    if not requests or any(request.first_token_s is None for request in requests):
+    ends_s = [each.finished_s for each in requests if each.first_token_s is not None and each.finished_s is not None]
+    if not requests or len(ends_s) < len(requests):
         return None
     full = min(prompts, batch)
-    changes = sorted(change for request in requests for change in _changes(request, start_s, end_s))
+    ran = zip(requests, ends_s, strict=True)
+    changes = sorted(change for one, ended_s in ran for change in _changes(one, ended_s, start_s, end_s))
     running, saturated_s = 0, 0.0
     for (at_s, change), (next_s, _) in pairwise([*changes, (end_s, 0)]):
         running += change
@@ -41,7 +45,9 @@ def saturated_share(
     return saturated_s / (end_s - start_s)
 
 
-def _changes(request: TimedRequest, start_s: float, end_s: float) -> tuple[tuple[float, int], ...]:
+def _changes(request: TimedRequest, ended_s: float, start_s: float, end_s: float) -> Iterator[tuple[float, int]]:
     """When one request more runs and when one less. Ends sort before beginnings of the same moment."""
     began_s = request.started_s + (request.queued_s or 0.0)
-    return ((min(max(began_s, start_s), end_s), 1), (min(max(request.finished_s, start_s), end_s), -1))
+    for from_s, to_s, more in ((began_s, ended_s, 1), *((*pause_s, -1) for pause_s in request.paused_s)):
+        yield min(max(from_s, start_s), end_s), more
+        yield min(max(to_s, start_s), end_s), -more

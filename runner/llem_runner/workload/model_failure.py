@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llem_runner.contract import FailureKind, RunFailed
 
 
@@ -22,4 +24,12 @@ def model_failure_in_words(doing: str, model_path: str, error_name: str, text: s
     return RunFailed(
         FailureKind.MODEL,
         f"{doing} {model_path} failed: {error_name}: {lines[0] if lines else '(no message)'}",
+    )
+
+
+def missing_tensors(model_path: str, missing: Sequence[str]) -> RunFailed:
+    """Engines fill such gaps with random numbers, or with what was in memory: that would be no real model."""
+    return RunFailed(
+        FailureKind.MODEL,
+        f"The weights of {model_path} lack {len(missing)} tensors of its configuration ({missing[0]}, …).",
     )

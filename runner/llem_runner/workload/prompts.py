@@ -1,8 +1,10 @@
-"""`in/prompts.jsonl` → token ids."""
+"""`in/prompts.jsonl` → token ids, and what tells whether two runs were given the same ones."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from llem_runner.backends.protocol import Backend
@@ -24,3 +26,11 @@ def load_prompts(path: Path, backend: Backend) -> list[list[int]]:
     if not prompts:
         raise RunFailed(FailureKind.CONTRACT_MISMATCH, f"{path} holds no prompt")
     return backend.encode([prompt.text for prompt in prompts])
+
+
+def ids_sha256(prompts: Sequence[Sequence[int]]) -> str:
+    """SHA-256 (hex) over a line for each prompt, in order: its ids in decimal, with commas between them. Pure."""
+    digest = hashlib.sha256()
+    for prompt in prompts:
+        digest.update(f"{','.join(map(str, prompt))}\n".encode())
+    return digest.hexdigest()

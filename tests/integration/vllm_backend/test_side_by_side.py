@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,19 @@ energy: {{min_window_seconds: 0.5}}
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folder of each backend's run. The engines' starts are most of the time: it is run once."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The study's folder and what was printed. The engines' starts are most of the time: it is run once."""
     folder = tmp_path_factory.mktemp("side-by-side")
     (folder / "s.yaml").write_text(STUDY)
     done = llem("run", "s.yaml", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = {}
-    for path in the_study(folder / "results").glob("runs/*"):
-        found[result_of(path)["backend"]] = path
+    return the_study(folder / "results"), done.stdout
+
+
+@pytest.fixture(scope="module")
+def runs(finished: tuple[Path, str]) -> dict[str, Path]:
+    """The folder of each backend's run."""
+    found = {result_of(path)["backend"]: path for path in finished[0].glob("runs/*")}
     assert found.keys() == {"pytorch", "vllm"}
     return found
 
@@ -59,6 +64,12 @@ def test_claim_9_3_both_engines_are_given_as_many_tokens_prompt_by_prompt(runs: 
     assert max(given["vllm"]) <= 48
 
 
+def test_claim_9_3_the_results_say_that_both_engines_were_given_the_same_ids(runs: dict[str, Path]) -> None:
+    pytorch, vllm = (result_of(run)["prompt_ids_sha256"] for run in runs.values())
+    assert pytorch == vllm
+    assert re.fullmatch("[0-9a-f]{64}", pytorch)
+
+
 def test_claim_9_4_with_fixed_length_both_engines_generate_exactly_so_many_tokens_a_request(
     runs: dict[str, Path],
 ) -> None:
@@ -70,7 +81,9 @@ def test_claim_9_4_with_fixed_length_both_engines_generate_exactly_so_many_token
         assert {len(sample["output_token_ids"]) for sample in samples_of(run)} == {MOST}
 
 
-def test_claim_9_4_greedy_answers_of_both_engines_agree_in_fp32(runs: dict[str, Path]) -> None:
+def test_claim_9_4_greedy_answers_of_both_engines_agree_in_fp32(
+    finished: tuple[Path, str], runs: dict[str, Path]
+) -> None:
     both = zip(samples_of(runs["pytorch"]), samples_of(runs["vllm"]), strict=True)
     pairs = [
         pair for one, other in both for pair in zip(one["output_token_ids"], other["output_token_ids"], strict=True)
@@ -78,6 +91,11 @@ def test_claim_9_4_greedy_answers_of_both_engines_agree_in_fp32(runs: dict[str, 
     equal = sum(one == other for one, other in pairs) / len(pairs)
     # Random weights make near ties; a real model's greatest logit stands further above the next.
     assert equal >= 0.9, f"{equal:.1%} of {len(pairs)} tokens are equal"
+    study, printed = finished
+    [agreement] = json.loads((study / "study_result.json").read_text())["agreement"]
+    assert agreement["equal_share"] == pytest.approx(equal)
+    assert agreement["tokens"] == N * MOST
+    assert f"{agreement['experiment_id']} {100 * equal:.4g} % of {N * MOST}" in printed
 
 
 def test_claim_9_1_the_result_records_what_vllm_made_of_its_defaults(runs: dict[str, Path]) -> None:
@@ -119,3 +137,21 @@ def test_claim_9_9_saturation_follows_from_the_engines_own_running_requests(runs
     # Six requests of equal length, four at a time and then two: full for about half of the time, in percent.
     assert checks["saturation"]["value"] == pytest.approx(50, abs=25)
     assert checks["saturation"]["passed"] is False
+
+
+def test_claim_11_both_engines_stand_side_by_side_and_after_one_cycle_no_difference_is_named(
+    finished: tuple[Path, str],
+) -> None:
+    study, printed = finished
+    (found,) = json.loads((study / "study_result.json").read_text())["comparisons"]
+    assert found["changed"].keys() == {"backend"}
+    assert set(found["changed"]["backend"]) == {"pytorch", "vllm"}
+    assert found["not_compared"] is None
+    # No GPU here: the rates are compared, and nothing is made up of the energy.
+    assert (found["level"], found["energy_per_output_token"]["verdict"]) == ("D", "not_measured")
+    assert found["output_tokens_per_s"]["ratio"] > 0
+    assert found["output_tokens_per_s"]["reason"] == "one cycle: no interval"
+    shown = printed[printed.index("Side by side: the first has most tokens/s") :]
+    assert {"backend pytorch", "backend vllm"} <= {line[:15].rstrip() for line in shown.splitlines()}
+    for words in ("n/a", "one cycle:", "no interval", "first ", "next ", "whole "):
+        assert words in shown

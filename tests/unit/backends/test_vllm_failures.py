@@ -31,6 +31,11 @@ NO_BFLOAT16 = "Bfloat16 is only supported on GPUs with compute capability of at 
 HEADER = "Error while deserializing header: HeaderTooLarge"
 DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 ELSEWHERE = RuntimeError("Engine core initialization failed. See root cause above. Failed core proc(s): {}")
+KILLED = RuntimeError(
+    "Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': -9}"
+)
+WEIGHT_DTYPE = "torch.float32 is not supported for int4 weight quantization method x. Supported dtypes: [torch.float16]"
+SHORT_OF_WEIGHTS = "Following weights were not initialized from checkpoint: {'model.norm.weight'}"
 
 
 class EngineDeadError(Exception):
@@ -75,6 +80,11 @@ class EngineDeadError(Exception):
         (TypeError("EngineArgs.__init__() got an unexpected keyword"), [], "backend", "unexpected keyword"),
         (OSError(28, "No space left on device"), [], "disk", ""),
         (ELSEWHERE, [], "model", "Engine core initialization failed"),
+        (KILLED, [], "runner_crash", "vLLM's EngineCore was killed by SIGKILL while it loaded /m"),
+        (ELSEWHERE, [("Exception", WORKER)], "runner_crash", "ended without a word"),
+        (ELSEWHERE, [("WorkerDied", "VllmWorker-0"), ("RuntimeError", "cancelled")], "runner_crash", "VllmWorker-0"),
+        (ValueError(WEIGHT_DTYPE), [], "backend", "int4 weight"),
+        (ELSEWHERE, [("ValueError", SHORT_OF_WEIGHTS)], "model", "not initialized from checkpoint"),
     ],
 )
 def test_claim_9_bad_days_a_failure_to_load_has_its_kind_and_names_the_cause_of_the_process_that_failed(
@@ -88,12 +98,8 @@ def test_claim_9_bad_days_a_failure_to_load_has_its_kind_and_names_the_cause_of_
 @pytest.mark.parametrize(
     ("error", "logged", "kind", "says"),
     [
-        (
-            EngineDeadError(DEAD),
-            [],
-            "inference",
-            "it was killed, or it crashed",
-        ),
+        (EngineDeadError(DEAD), [], "inference", "vLLM's EngineCore was killed by SIGKILL. Where the kernel"),
+        (EngineDeadError("x"), [("WorkerDied", "VllmWorker-0"), ("RuntimeError", "x")], "inference", "VllmWorker-0"),
         (EngineDeadError("x"), [("OutOfMemoryError", "CUDA out of memory.")], "accelerator_oom", "max_num_seqs"),
         (EngineDeadError("x"), [("KeyError", "'layer'")], "inference", "KeyError: 'layer'"),
         (ValueError("prompt too long"), [], "inference", "prompt too long"),
@@ -102,7 +108,7 @@ def test_claim_9_bad_days_a_failure_to_load_has_its_kind_and_names_the_cause_of_
 def test_claim_9_bad_days_a_failure_to_generate_has_its_kind_and_cause(
     error: Exception, logged: list[tuple[str, str]], kind: str, says: str
 ) -> None:
-    failed = generation_failure(error, logged)
+    failed = generation_failure(error, logged, ended="EngineCore was killed by SIGKILL")
     assert failed.kind is FailureKind(kind)
     assert says in str(failed)
 
@@ -160,7 +166,8 @@ def test_claim_9_7_the_messages_that_are_looked_for_are_those_of_the_installed_v
 def finished(tokens: list[int], **stats: float) -> Any:
     """As vLLM gives an answer."""
     metrics = SimpleNamespace(
-        **{"queued_ts": 10.1, "scheduled_ts": 10.5, "first_token_ts": 11.0, "last_token_ts": 13.0, **stats}
+        **{"queued_ts": 10.1, "scheduled_ts": 10.5, "first_token_ts": 11.0, "last_token_ts": 13.0},
+        **{"num_generation_tokens": len(tokens), "num_preemptions": 0, **stats},
     )
     return SimpleNamespace(
         request_id="0",
@@ -171,9 +178,12 @@ def finished(tokens: list[int], **stats: float) -> Any:
     )
 
 
-def state(tokens: int, at_s: float) -> Any:
+def state(tokens: int, at_s: float, preemptions: int = 0) -> Any:
     """As vLLM keeps a running request."""
-    return SimpleNamespace(external_req_id="0", stats=SimpleNamespace(num_generation_tokens=tokens, last_token_ts=at_s))
+    stats = SimpleNamespace(
+        num_generation_tokens=tokens, last_token_ts=at_s, num_preemptions=preemptions, scheduled_ts=10.5
+    )
+    return SimpleNamespace(external_req_id="0", stats=stats)
 
 
 def test_claim_9_6_times_of_a_request_are_the_engines_own() -> None:
@@ -182,24 +192,33 @@ def test_claim_9_6_times_of_a_request_are_the_engines_own() -> None:
     stamps.look([state(1, 11.0)])
     stamps.look([state(1, 11.0)])
     stamps.look([state(2, 12.0)])
-    request = request_output(finished([5, 6, 7]), 10.0, stamps.of("0"))
+    request = request_output(finished([5, 6, 7]), 10.0, stamps)
     assert (request.started_s, request.queued_s, request.first_token_s, request.finished_s) == (10.0, 0.5, 11.0, 13.0)
     assert request.token_times_s == (11.0, 12.0, 13.0)
+    assert request.paused_s == ()
     assert (request.token_ids, request.input_tokens, request.cached_tokens) == ((5, 6, 7), 3, 2)
 
 
 def test_claim_9_6_tokens_that_came_together_have_no_times_between_them() -> None:
     stamps = TokenStamps()
     stamps.look([state(3, 11.0)])
-    assert stamps.of("0") is None
-    assert request_output(finished([5, 6, 7, 8]), 10.0, stamps.of("0")).token_times_s == ()
+    assert request_output(finished([5, 6, 7, 8]), 10.0, stamps).token_times_s == ()
 
 
-def test_claim_9_6_of_several_answers_to_one_request_all_tokens_count_and_no_time_is_told() -> None:
+def test_claim_9_6_a_preempted_request_pauses_from_its_last_token_to_the_next() -> None:
+    stamps = TokenStamps()
+    stamps.look([state(1, 11.5, preemptions=1)])
+    stamps.look([state(2, 12.0, preemptions=1)])
+    request = request_output(finished([5, 6, 7], num_preemptions=2), 10.0, stamps)
+    assert request.paused_s == ((10.5, 11.5), (12.0, 13.0))
+
+
+def test_claim_9_6_of_several_answers_to_one_request_all_tokens_count_and_it_ends_with_the_last() -> None:
     output = finished([5, 6])
     output.outputs.append(SimpleNamespace(token_ids=[7]))
-    request = request_output(output, 10.0, [])
+    request = request_output(output, 10.0, TokenStamps())
     assert request.token_ids == (5, 6, 7)
+    assert request.finished_s == 13.0
     assert (request.first_token_s, request.queued_s, request.token_times_s) == (None, None, ())
 
 

@@ -42,6 +42,13 @@ def test_a_part_that_one_request_cannot_tell_is_none() -> None:
     assert latency.itl_s is None
 
 
+def test_the_end_of_a_whole_call_is_no_time_of_a_request_and_the_reason_is_told() -> None:
+    requests = [request((100.5, 100.6)), request((101.0,), finished_s=None)]
+    latency = latency_of(requests)
+    assert latency.request_s is None
+    assert unknown_parts(requests, latency)["request_s"] == "generation gave no end of its own for 1 of 2 requests"
+
+
 def test_waiting_is_reported_where_the_engine_tells_it() -> None:
     latency = latency_of([request((101.0,), queued_s=0.25), request((101.0,), queued_s=0.75)])
     assert latency.queue_s is not None

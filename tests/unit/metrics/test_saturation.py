@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from llem_runner.backends.protocol import RequestOutput
 from llem_runner.metrics.saturation import saturated_share
 
 
-def request(started_s: float, finished_s: float, **keys: float | None) -> RequestOutput:
-    times: dict[str, float | None] = {"first_token_s": started_s, **keys}
-    return RequestOutput((1,), 1, started_s=started_s, finished_s=finished_s, **times)  # type: ignore[arg-type]
+def request(started_s: float, finished_s: float, **keys: Any) -> RequestOutput:
+    times: dict[str, Any] = {"first_token_s": started_s, **keys}
+    return RequestOutput((1,), 1, started_s=started_s, finished_s=finished_s, **times)
 
 
 def share(requests: list[RequestOutput], batch: int, prompts: int = 100) -> float | None:
@@ -57,16 +59,25 @@ def test_claim_8_7_only_the_window_counts() -> None:
     assert share([request(5.0, 15.0)], batch=1) == pytest.approx(0.5)
 
 
+def test_claim_8_7_a_request_does_not_run_while_the_engine_has_taken_it_out_of_its_batch() -> None:
+    paused = request(0.0, 10.0, paused_s=((2.0, 4.0), (5.0, 6.0)))
+    assert share([paused], batch=1) == pytest.approx(0.7)
+    # Another one runs in its place.
+    assert share([paused, request(2.0, 4.0)], batch=1) == pytest.approx(0.9)
+    assert share([request(-5.0, 5.0, paused_s=((-2.0, 1.0),))], batch=1) == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(
     "requests",
     [
         [],
         # Beam search: when a request was finished is not known.
         [request(0.0, 10.0), request(0.0, 10.0, first_token_s=None)],
+        [request(0.0, 10.0), RequestOutput((1,), 1, started_s=0.0, finished_s=None, first_token_s=1.0)],
         # More at once than can run: some of them were waiting.
         [request(0.0, 5.0), request(0.0, 10.0), request(0.0, 10.0)],
     ],
-    ids=["none", "no-token-times", "no-queue-times"],
+    ids=["none", "no-token-times", "no-end", "no-queue-times"],
 )
 def test_claim_8_7_where_the_engine_does_not_tell_saturation_is_unknown(requests: list[RequestOutput]) -> None:
     assert share(requests, batch=2) is None

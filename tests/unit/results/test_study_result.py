@@ -50,7 +50,8 @@ def test_claim_2_study_result_json_has_exactly_the_names_of_the_design(tmp_path:
     write_study_result(tmp_path / "study_result.json", built())
     record = json.loads((tmp_path / "study_result.json").read_text(encoding="utf-8"))
     head = ["schema_version", "study_name", "study_design_hash", "started_unix_s", "ended_unix_s", "simulated", "runs"]
-    assert list(record) == [*head, "experiments_skipped", "experiments", "failures", "skipped", "warnings"]
+    rest = ["experiments_skipped", "experiments", "comparisons", "agreement", "failures", "skipped", "warnings"]
+    assert list(record) == [*head, *rest]
     assert record["runs"] == {"total": 4, "completed": 2, "failed": 1, "interrupted": 1}
     names = ["experiment_id", "swept", "cycles", "failed", "quality", "simulated", "metrics"]
     assert list(record["experiments"][0]) == names

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from results_factory import EXPERIMENT_ID, START_S, cycles
 
+from llem.results.cells import digits
 from llem.results.study_result import RunOutcome, StudyRecord, build_study_result
-from llem.results.summary import Summary, _digits, summarise
+from llem.results.summary import Summary, summarise
 
 NO_GPU: dict[str, Any] = {
     **{f"energy.{name}": None for name in ("method", "total_j", "lower_j", "upper_j", "per_output_token_j")},
@@ -100,4 +101,4 @@ def test_checks_that_failed_are_named_with_the_number_of_runs() -> None:
     ("value", "shown"), [(160.4, "160"), (0.000123, "0.00012"), (12.7, "13"), (9.94, "9.9"), (1.2e7, "12000000")]
 )
 def test_numbers_are_shown_without_exponents(value: float, shown: str) -> None:
-    assert _digits(value, 2) == shown
+    assert digits(value, 2) == shown

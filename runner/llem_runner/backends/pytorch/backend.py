@@ -75,7 +75,7 @@ class PytorchBackend:
         model_config = read_model_config(model_path, config)
         passthrough = _passthrough(config, model_config)
         tokenizer = load_tokenizer(model_path, config.revision, config.trust_remote_code)
-        encoder = PromptEncoder.for_experiment(tokenizer, config)
+        encoder = PromptEncoder.for_experiment(tokenizer, config, model_config)
         defaults = read_generation_defaults(model_path, config, model_config)
         seed_everything(config.random_seed)
         model = load_model(model_path, config, model_config, device, passthrough)
@@ -99,8 +99,7 @@ class PytorchBackend:
     def vocabulary(self) -> list[int]:
         """Ids for synthetic prompts; see `Backend.vocabulary`."""
         loaded = self._need()
-        size = loaded.generator.model.get_input_embeddings().num_embeddings
-        return ordinary_token_ids(loaded.tokenizer, size, loaded.stop_token_ids)
+        return ordinary_token_ids(loaded.tokenizer, loaded.generator.model.config, loaded.stop_token_ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of output tokens, special ones left out."""

@@ -13,7 +13,7 @@ from llem_runner.backends.pytorch.passthrough import Passthrough
 from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.contract.engines import PytorchConfig
 from llem_runner.contract.sections import LoraConfig
-from llem_runner.workload.model_failure import model_failure
+from llem_runner.workload.model_failure import missing_tensors, model_failure
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 STATIC_CACHES = ("static", "offloaded_static")
@@ -51,11 +51,7 @@ def _trained_model(model_path: str, config: ExperimentConfig, arguments: dict[st
     )
     missing = sorted(report["missing_keys"])
     if missing:
-        # transformers fills the gaps with random numbers and goes on: that would be no real model.
-        raise RunFailed(
-            FailureKind.MODEL,
-            f"The weights of {model_path} lack {len(missing)} tensors of its configuration ({missing[0]}, …).",
-        )
+        raise missing_tensors(model_path, missing)
     return model
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import gc
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,24 +12,32 @@ from typing import Any
 
 import vllm
 
+from llem_runner.backends.context import check_fixed_length_fits
 from llem_runner.backends.device import choose_device
 from llem_runner.backends.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
-from llem_runner.backends.vllm.arguments import KnownNames, engine_arguments, sort_passthrough
+from llem_runner.backends.vllm.adapter import Adapter, read_adapter
+from llem_runner.backends.vllm.arguments import engine_arguments, sort_passthrough
+from llem_runner.backends.vllm.checkpoint import check_complete
 from llem_runner.backends.vllm.engine_log import EngineLog
 from llem_runner.backends.vllm.facts import facts_of
 from llem_runner.backends.vllm.failures import failing_to_generate, failing_to_load
 from llem_runner.backends.vllm.generation import Generator
+from llem_runner.backends.vllm.installed import known_names, refuse_impossible, usable_gpus
 from llem_runner.backends.vllm.sampling import beam_arguments, sampling_arguments
 from llem_runner.backends.vllm.statistics import Progress
+from llem_runner.backends.vllm.watch import EngineWatch
 from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
-from llem_runner.contract.sections import LoraConfig
 from llem_runner.workload.builtin_models import resolve_model_folder
-from llem_runner.workload.model_failure import model_failure
 from llem_runner.workload.tokens import PromptEncoder, load_tokenizer, ordinary_token_ids
 
 # Nothing is reported to anybody while something is measured; what the user set stays.
 _QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+
+
+# What the engine's processes hold is worth nothing after a run, and a stop leaves ten seconds for all: vLLM's own five
+# are over before one that computes on a CPU has ended.
+_END_WITHIN_S = 2.0
 
 
 def create() -> Backend:
@@ -50,19 +55,13 @@ class _Loaded:
     model_config: Any
     stop_token_ids: tuple[int, ...]
     model_path: str
-    adapter: _Adapter | None
+    adapter: Adapter | None
     log: EngineLog
+    watch: EngineWatch
 
     @property
     def engine(self) -> Any:
         return self.generator.llm.llm_engine
-
-
-@dataclass(frozen=True)
-class _Adapter:
-    path: str
-    rank: int
-    elements: int
 
 
 class VllmBackend:
@@ -85,8 +84,8 @@ class VllmBackend:
     ) -> None:
         """Load the model; see `Backend.load`."""
         self.unload()
-        device = choose_device(config.device, gpu_count, _usable_gpus(), f"vLLM {vllm.__version__}", simulated)
-        _refuse_impossible(config, device)
+        device = choose_device(config.device, gpu_count, usable_gpus(), f"vLLM {vllm.__version__}", simulated)
+        refuse_impossible(config, device)
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         model_path, made_files = resolve_model_folder(model_path)
@@ -94,13 +93,15 @@ class VllmBackend:
             self._held.enter_context(made_files)
         model_config = read_model_config(model_path, config)
         tokenizer = load_tokenizer(model_path, config.revision, config.trust_remote_code)
-        encoder = PromptEncoder.for_experiment(tokenizer, config)
+        encoder = PromptEncoder.for_experiment(tokenizer, config, model_config)
         stops = stop_token_ids_of(read_generation_defaults(model_path, config, model_config), tokenizer)
-        adapter = _read_adapter(config.lora, adapter_path) if config.lora else None
+        adapter = read_adapter(config.lora, adapter_path) if config.lora else None
         known = known_names()
         arguments = engine_arguments(config, model_path, adapter.rank if adapter else None, known)
         settings = sampling_arguments(config, stops, sort_passthrough(config, known).sampling)
         beams = beam_arguments(config, vllm.sampling_params.BeamSearchParams.__struct_fields__, vllm.__version__)
+        if config.weights == "real":
+            check_complete(model_path, model_config, config.trust_remote_code)
         log = EngineLog(Path(self._held.enter_context(TemporaryDirectory(prefix="llem-vllm-"))))
         log.configure()
         self._held.callback(log.close)
@@ -110,9 +111,19 @@ class VllmBackend:
             self._llm = vllm.LLM(**arguments)
             progress = Progress()
             self._llm.llm_engine.logger_manager.stat_loggers.append(progress)
-        generator = Generator(self._llm, sampling_params, beam_params, _lora_request(adapter), progress)
+        generator = Generator(self._llm, sampling_params, beam_params, adapter.request() if adapter else None, progress)
         self._loaded = _Loaded(
-            config, tokenizer, encoder, generator, beams or settings, model_config, stops, model_path, adapter, log
+            config=config,
+            tokenizer=tokenizer,
+            encoder=encoder,
+            generator=generator,
+            settings=beams or settings,
+            model_config=model_config,
+            stop_token_ids=stops,
+            model_path=model_path,
+            adapter=adapter,
+            log=log,
+            watch=EngineWatch(self._llm.llm_engine.engine_core),
         )
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -122,8 +133,7 @@ class VllmBackend:
     def vocabulary(self) -> list[int]:
         """Ids for synthetic prompts; see `Backend.vocabulary`."""
         loaded = self._need()
-        size = loaded.model_config.get_text_config(decoder=True).vocab_size
-        return ordinary_token_ids(loaded.tokenizer, size, loaded.stop_token_ids)
+        return ordinary_token_ids(loaded.tokenizer, loaded.model_config, loaded.stop_token_ids)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of output tokens, special ones left out."""
@@ -136,7 +146,9 @@ class VllmBackend:
     def generate(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
         """Answer all prompts in order; see `Backend.generate`."""
         loaded = self._need()
-        with failing_to_generate(loaded.log):
+        context = loaded.engine.vllm_config.model_config.max_model_len
+        check_fixed_length_fits(loaded.config, prompts, context, "vllm.engine.max_model_len")
+        with failing_to_generate(loaded.log, loaded.watch):
             return loaded.generator.answer(prompts, on_tokens)
 
     def compiled_graphs(self) -> int | None:
@@ -148,7 +160,7 @@ class VllmBackend:
         loaded = self._need()
         if not loaded.engine.vllm_config.cache_config.enable_prefix_caching:
             return None
-        with failing_to_generate(loaded.log):
+        with failing_to_generate(loaded.log, loaded.watch):
             return bool(loaded.generator.llm.reset_prefix_cache())
 
     def synchronize(self) -> None:
@@ -188,13 +200,14 @@ class VllmBackend:
 
     def unload(self) -> None:
         """End the engine's processes and free what is held here; safe to call twice and after an error."""
-        self._loaded = None
+        loaded, self._loaded = self._loaded, None
         llm, self._llm = self._llm, None
+        if loaded is not None:
+            loaded.watch.end()
         try:
             if llm is not None:
-                llm.llm_engine.engine_core.shutdown()
-                del llm
-                gc.collect()
+                llm.llm_engine.engine_core.shutdown(_END_WITHIN_S)
+                del llm, loaded
                 from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
 
                 cleanup_dist_env_and_memory()
@@ -203,79 +216,10 @@ class VllmBackend:
 
     def _ask(self, question: str) -> list[Any]:
         loaded = self._need()
-        with failing_to_generate(loaded.log):
+        with failing_to_generate(loaded.log, loaded.watch):
             return list(loaded.generator.llm.collective_rpc(question))
 
     def _need(self) -> _Loaded:
         if self._loaded is None:
             raise RunFailed(FailureKind.INFERENCE, "No model is loaded.")
         return self._loaded
-
-
-def known_names() -> KnownNames:
-    """What the installed vLLM takes."""
-    from vllm.config import AttentionConfig, CompilationConfig
-    from vllm.engine.arg_utils import EngineArgs
-
-    def fields(configuration: Any) -> frozenset[str]:
-        return frozenset(each.name for each in dataclasses.fields(configuration))
-
-    return KnownNames(
-        version=vllm.__version__,
-        engine=fields(EngineArgs),
-        sampling=frozenset(vllm.SamplingParams.__struct_fields__),
-        inside={"attention_config": fields(AttentionConfig), "compilation_config": fields(CompilationConfig)},
-    )
-
-
-def _usable_gpus() -> int:
-    """GPUs that this build of vLLM can compute on: none where it is a CPU build."""
-    from vllm.platforms import current_platform
-
-    if not current_platform.is_cuda_alike():
-        return 0
-    import torch
-
-    return int(torch.cuda.device_count())
-
-
-def _refuse_impossible(config: ExperimentConfig, device: str) -> None:
-    from vllm.platforms import current_platform
-
-    if device == "cpu" and not current_platform.is_cpu():
-        raise RunFailed(
-            FailureKind.BACKEND,
-            f"This run computes on the CPU, and vLLM {vllm.__version__} is a build for "
-            f"{current_platform.device_name}: use the CPU image of vLLM, or a GPU.",
-        )
-    if config.lora and config.lora.merge_weights:
-        raise RunFailed(FailureKind.BACKEND, "lora.merge_weights: vLLM keeps adapters apart; merge them beforehand.")
-
-
-def _read_adapter(lora: LoraConfig, adapter_path: str | None) -> _Adapter:
-    """Raises `RunFailed` of kind model for a folder that holds no LoRA adapter."""
-    path = adapter_path or lora.adapter_path or str(lora.adapter_id)
-    try:
-        settings = json.loads((Path(path) / "adapter_config.json").read_text())
-        kind, rank = settings.get("peft_type"), int(settings["r"])
-        if kind != "LORA":
-            raise RunFailed(FailureKind.MODEL, f"{path} is an adapter of type {kind}; only LoRA is supported.")
-        return _Adapter(path, rank, _elements(Path(path) / "adapter_model.safetensors"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise model_failure("Loading the LoRA adapter", path, error) from error
-
-
-def _elements(weights: Path) -> int:
-    from safetensors import safe_open
-
-    with safe_open(str(weights), framework="pt") as opened:
-        shapes = [opened.get_slice(name).get_shape() for name in opened.keys()]  # noqa: SIM118 - no mapping
-    return sum(shape[0] * shape[1] for shape in shapes if len(shape) == 2)
-
-
-def _lora_request(adapter: _Adapter | None) -> Any:
-    if adapter is None:
-        return None
-    from vllm.lora.request import LoRARequest
-
-    return LoRARequest("adapter", 1, adapter.path)

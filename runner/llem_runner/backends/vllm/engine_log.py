@@ -2,7 +2,8 @@
 
 vLLM tells how long it loads and compiles in its log alone, and an engine core that fails in another process says why
 there alone. So its logging is configured, in its own documented way (VLLM_LOGGING_CONFIG_PATH, which its processes
-inherit), with one handler more: it appends the records we know by their message, and every exception, to a file.
+inherit), with one handler more: it appends the records we know by their message, and every exception, to a file. What
+makes that handler is the one piece of ours that runs in each of these processes from its beginning.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from llem_runner.backends.vllm.orphans import end_with_parent
+
 _VARIABLE = "VLLM_LOGGING_CONFIG_PATH"
 # The message as vLLM writes it, before its arguments are filled in → which duration it is, and which argument.
 _DURATIONS = (
@@ -23,6 +26,15 @@ _DURATIONS = (
     ("Graph capturing finished in %.0f secs, took %.2f GiB", "graph_capture_s", 0),
     ("init engine (profile, create kv cache, warmup model) took %.2f s", "engine_init_s", 0),
 )
+WORKER_DIED = "WorkerDied"
+"""Stands for the type of an exception where a worker was killed: it says nothing, and its engine core raises none."""
+_WORKER_DIED = "Worker proc %s died unexpectedly"
+
+
+def in_each_process(path: str) -> logging.Handler:
+    """Called in each of vLLM's processes, as the first thing of ours there: it ends with its parent, and tells."""
+    end_with_parent()
+    return EngineLogHandler(path)
 
 
 class EngineLogHandler(logging.Handler):
@@ -34,7 +46,7 @@ class EngineLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by logging with each record."""
-        line = _duration(record) or _exception(record)
+        line = _duration(record) or _exception(record) or _dead_worker(record)
         if line is None:
             return
         try:
@@ -61,6 +73,12 @@ def _exception(record: logging.LogRecord) -> dict[str, Any] | None:
     return {"error": type(error).__name__, "message": str(error)[:4000]}
 
 
+def _dead_worker(record: logging.LogRecord) -> dict[str, Any] | None:
+    if not isinstance(record.args, tuple) or not record.args or not str(record.msg).startswith(_WORKER_DIED):
+        return None
+    return {"error": WORKER_DIED, "message": str(record.args[0])}
+
+
 class EngineLog:
     """The file in `folder`, and what was found in it."""
 
@@ -79,7 +97,7 @@ class EngineLog:
             "formatters": {"plain": {"format": "%(levelname)s %(asctime)s [%(filename)s:%(lineno)d] %(message)s"}},
             "handlers": {
                 "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "level": level},
-                "llem": {"class": f"{__name__}.EngineLogHandler", "path": str(self._records)},
+                "llem": {"()": f"{__name__}.in_each_process", "path": str(self._records)},
             },
             "loggers": {"vllm": {"handlers": ["stderr", "llem"], "level": level, "propagate": False}},
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 from llem_runner.backends.facts import model_files, stop_token_warnings, torch_build
 from llem_runner.backends.protocol import BackendFacts
+from llem_runner.backends.vllm.checkpoint import empty_model
 from llem_runner.contract import ExperimentConfig
 from llem_runner.environment import installed_versions
 from llem_runner.metrics.flops import Arithmetic
@@ -105,15 +106,8 @@ def facts_of(
 
 def _parameters(model_config: Any, trust_remote_code: bool) -> int | None:
     """The model's own count: vLLM pads vocabularies and splits matrices, so that its own is another number."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    try:
-        with torch.device("meta"):
-            empty = AutoModelForCausalLM.from_config(model_config, trust_remote_code=trust_remote_code)
-    except Exception:  # noqa: BLE001 - vLLM has models that transformers lacks; then the count is unknown, and said so
-        return None
-    return int(empty.num_parameters())
+    empty = empty_model(model_config, trust_remote_code)
+    return None if empty is None else int(empty.num_parameters())
 
 
 def _warnings(

@@ -9,6 +9,7 @@ the running requests after each step, and nothing else. Text is made of the toke
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,14 +30,27 @@ class Generator:
     progress: Progress
 
     def answer(self, prompts: Sequence[Sequence[int]], on_tokens: Callable[[int], None]) -> list[RequestOutput]:
-        """Answers in the order of `prompts`; the engine makes batches as it sees fit."""
+        """Answers in the order of `prompts`; the engine makes batches as it sees fit.
+
+        Where this ends with an error, what it asked of the engine is taken back.
+        """
         self.progress.on_tokens = on_tokens
         try:
             if self.beam_params is not None:
                 return self._searched(prompts)
             return self._generated(prompts)
+        except BaseException:
+            self._take_back()
+            raise
         finally:
             self.progress.on_tokens = None
+
+    def _take_back(self) -> None:
+        """Abort what the engine still has to do: it would do it in the next pass."""
+        engine = self.llm.llm_engine
+        # A broken engine may raise anything here; what is told is what went wrong first.
+        with contextlib.suppress(Exception):
+            engine.abort_request(list(engine.output_processor.request_states), internal=True)
 
     def _generated(self, prompts: Sequence[Sequence[int]]) -> list[RequestOutput]:
         started_s = []
@@ -56,10 +70,7 @@ class Generator:
             stamps.look(engine.output_processor.request_states.values())
         # vLLM counts its requests upwards: this is the order in which they were given to it.
         finished.sort(key=lambda output: int(output.request_id))
-        return [
-            request_output(output, start_s, stamps.of(output.request_id))
-            for output, start_s in zip(finished, started_s, strict=True)
-        ]
+        return [request_output(output, start_s, stamps) for output, start_s in zip(finished, started_s, strict=True)]
 
     def _searched(self, prompts: Sequence[Sequence[int]]) -> list[RequestOutput]:
         """Beam search is vLLM's own loop around its engine, over all prompts: it tells no times of one request."""
@@ -69,13 +80,12 @@ class Generator:
             self.beam_params,
             lora_request=self.lora_request,
         )
-        ended_s = time.monotonic()
         return [
             RequestOutput(
                 token_ids=tuple(answer.sequences[0].tokens[len(prompt) :]),
                 input_tokens=len(prompt),
                 started_s=started_s,
-                finished_s=ended_s,
+                finished_s=None,
             )
             for prompt, answer in zip(prompts, answers, strict=True)
         ]
@@ -83,37 +93,56 @@ class Generator:
 
 @dataclass
 class TokenStamps:
-    """When each token of each request came, by the engine core's clock."""
+    """When each token of each request came, and when a request made none because it had been preempted.
+
+    By the engine core's clock, from what vLLM keeps of a request. It tells of a preemption with the next token only, so
+    a pause is all the time between two tokens: what was computed anew in it had been computed before.
+    """
 
     _seen: dict[str, list[float]] = field(default_factory=dict)
+    _preemptions: dict[str, int] = field(default_factory=dict)
+    _pauses_s: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     _single: bool = True
 
     def look(self, running: Any) -> None:
         """After a step: which of the `running` requests have a token more, and since when."""
         for state in running:
-            stats = state.stats
-            times_s = self._seen.setdefault(state.external_req_id, [])
-            new = stats.num_generation_tokens - len(times_s)
-            if new == 1:
-                times_s.append(stats.last_token_ts)
-            elif new > 1:
-                # Guessed tokens that were accepted together: a time between them means nothing.
-                self._single = False
-                times_s += [stats.last_token_ts] * new
+            self._look_at(state.external_req_id, state.stats)
 
-    def of(self, request_id: str) -> list[float] | None:
-        """Of a finished request but its last token, with which it was gone; None where tokens came together."""
-        return self._seen.get(request_id, []) if self._single else None
+    def times_s(self, request_id: str, stats: Any) -> tuple[float, ...] | None:
+        """Of a finished request, with its last token; None where tokens came together."""
+        self._look_at(request_id, stats)
+        return tuple(self._seen[request_id]) if self._single else None
+
+    def pauses_s(self, request_id: str) -> tuple[tuple[float, float], ...]:
+        """(from, to) of each pause."""
+        return tuple(self._pauses_s.get(request_id, ()))
+
+    def _look_at(self, request_id: str, stats: Any) -> None:
+        times_s = self._seen.setdefault(request_id, [])
+        new = stats.num_generation_tokens - len(times_s)
+        if new == 0:
+            return
+        if stats.num_preemptions > self._preemptions.get(request_id, 0):
+            self._preemptions[request_id] = stats.num_preemptions
+            before_s = times_s[-1] if times_s else stats.scheduled_ts
+            self._pauses_s.setdefault(request_id, []).append((before_s, stats.last_token_ts))
+        # Guessed tokens that were accepted together: a time between them means nothing.
+        self._single &= new == 1
+        times_s += [stats.last_token_ts] * new
 
 
-def request_output(output: Any, started_s: float, times_s: Sequence[float] | None) -> RequestOutput:
-    """vLLM's `RequestOutput` as ours. Of several answers to one request all tokens count, and no time is told."""
+def request_output(output: Any, started_s: float, stamps: TokenStamps) -> RequestOutput:
+    """vLLM's `RequestOutput` as ours. Of several answers to one request all tokens count, and it ends with the last.
+
+    vLLM gives the times of the answer that was ready last: its first token need not have been the request's.
+    """
     tokens = tuple(token for answer in output.outputs for token in answer.token_ids)
     input_tokens, cached = len(output.prompt_token_ids), output.num_cached_tokens
     stats = output.metrics
-    if len(output.outputs) > 1 or stats is None:
-        return RequestOutput(tokens, input_tokens, started_s, time.monotonic(), cached_tokens=cached)
-    all_times_s = (*(times_s or ()), stats.last_token_ts)
+    if len(output.outputs) > 1:
+        return RequestOutput(tokens, input_tokens, started_s, stats.last_token_ts, cached_tokens=cached)
+    times_s = stamps.times_s(output.request_id, stats)
     return RequestOutput(
         token_ids=tokens,
         input_tokens=input_tokens,
@@ -121,6 +150,7 @@ def request_output(output: Any, started_s: float, times_s: Sequence[float] | Non
         finished_s=stats.last_token_ts,
         first_token_s=stats.first_token_ts,
         queued_s=max(0.0, stats.scheduled_ts - started_s),
-        token_times_s=all_times_s if times_s is not None and len(all_times_s) == len(tokens) else (),
+        token_times_s=times_s or (),
         cached_tokens=cached,
+        paused_s=stamps.pauses_s(output.request_id),
     )
