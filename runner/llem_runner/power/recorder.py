@@ -143,7 +143,8 @@ class Recorder:
     def sample(self) -> None:
         """Ask for a reading of every board at once: within a millisecond or so, if the machine has one to spare.
 
-        Cheap, and never an error: a recorder that has ended tells of it when it is checked.
+        What is asked for more often than every 0.1 s is left out. Cheap, and never an error: a recorder that has ended
+        tells of it when it is checked.
         """
         if self._stopped or self._process.stdin is None or self._process.stdin.closed:
             return

@@ -35,8 +35,9 @@ from llem_runner.power.sensors import Sensors
 
 STOPPED, LOST, DISK, UNAVAILABLE = "stopped", "gpu_lost", "disk", "unavailable"
 SLOW_EVERY_TICKS = 11
-SOONEST_S = 0.005
-"""A reading that is asked for so soon after another tells nothing new, and no sensor is to be read in a loop."""
+SOONEST_S, ASKED_EVERY_S = 0.005, 0.1
+"""A reading that is asked for so soon after another tells nothing new; and however often somebody asks, as a model does
+whose passes take milliseconds, no sensor is to be read in a loop."""
 _NICENESS = -10
 _PR_SET_PDEATHSIG = 1
 _ASKED_BYTES = 4096
@@ -99,14 +100,15 @@ def _record(
 
     try:
         _write_whole(file, HEADER)
-        tick, deadline_s = 0, time.monotonic()
+        tick, deadline_s, asked_s = 0, time.monotonic(), -math.inf
         while True:
             read_s = read_all(_slow_at(tick, uuids))
             tick += 1
             deadline_s = next_deadline(deadline_s, period_s, time.monotonic())
             while (wake := lifeline.wait_until(deadline_s)) is Wake.ASKED:
-                if time.monotonic() - read_s >= SOONEST_S:
-                    read_s = read_all()
+                now_s = time.monotonic()
+                if now_s - read_s >= SOONEST_S and now_s - asked_s >= ASKED_EVERY_S:
+                    asked_s, read_s = now_s, read_all()
             if wake is Wake.OVER:
                 return
     finally:

@@ -15,6 +15,7 @@ import simulated_nvml as nvml
 
 from llem_runner.power.boards import board_facts
 from llem_runner.power.estimate import Estimator
+from llem_runner.power.recorder_process import ASKED_EVERY_S
 from llem_runner.power.series import Series
 
 from .grid import DROPPED_POLLS, Cell, batches, board_of
@@ -93,6 +94,10 @@ def _scores(cell: Cell, looks: Sequence[Looks], recording_s: float, rng: random.
 
 
 def _due(looks: Sequence[Looks], recording_s: float) -> list[float]:
-    """When the recorder reads: evenly, and at every edge of a window."""
+    """When the recorder reads: evenly, and at the edges of windows, as far as it lets itself be asked."""
     ticks = [tick * PERIOD_S for tick in range(round(recording_s / PERIOD_S))]
-    return sorted([*ticks, *(look_s for each in looks for look_s in (each.start_s, each.end_s))])
+    asked: list[float] = []
+    for edge_s in sorted(look_s for each in looks for look_s in (each.start_s, each.end_s)):
+        if not asked or edge_s - asked[-1] >= ASKED_EVERY_S:
+            asked.append(edge_s)
+    return sorted([*ticks, *asked])

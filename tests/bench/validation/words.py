@@ -19,9 +19,9 @@ CodeCarbon and a poller each load that library through `nvidia-ml-py` and run in
 - **Windows** of 0.5, 1, 5 and 30 s, the same for all: Zeus's two moments of looking at the counters are the edges
   against which llem, Zeus and the trapezoid are judged. CodeCarbon has one task at a time, so a process for each
   length looks within a few milliseconds of the same moments and is judged by its own. llem's recorder is asked for a
-  reading at every edge, as the runner asks at the edges of what it measures. Many of the square waves fit
-  into a window a whole number of times; what a late counter misses at the start it then gets at the end, which
-  favours whoever reads both ends alike.
+  reading at the edges, as the runner asks at those of what it measures (it gives ten a second at most). Many of the
+  square waves fit into a window a whole number of times; what a late counter misses at the start it then gets at the
+  end, which favours whoever reads both ends alike.
 - **Shapes** on a floor of 60–72 W: constant; square waves of 0.05–3 s, on for 10–90 %; a ramp; bursts of 20 ms;
   prefill peaks with decode plateaus. No phase of anything is in step with anything.
 - **Sensors** renewed every 20, 100 or 500 ms. Counter lags: 15 ms on Hopper and 125 ms on GA100, the middles of what

@@ -12,7 +12,7 @@ import pytest
 from llem_runner.power import recorder_process
 from llem_runner.power.outcomes import GpuLost
 from llem_runner.power.readings import HEADER, NOT_READ, Reading, Slow
-from llem_runner.power.recorder_process import SLOW_EVERY_TICKS, SOONEST_S, Wake, next_deadline
+from llem_runner.power.recorder_process import ASKED_EVERY_S, SLOW_EVERY_TICKS, SOONEST_S, Wake, next_deadline
 
 BOARDS = [f"GPU-{number}" for number in range(8)]
 OFFSET_S = 1.7e9
@@ -128,19 +128,22 @@ def test_claim_7_1_a_delay_is_never_made_up_for_by_a_burst(boards: Boards) -> No
 def test_claim_7_1_a_reading_that_is_asked_for_is_taken_at_once_and_the_even_ones_stay_where_they_were(
     boards: Boards,
 ) -> None:
-    record(boards, 4, ["GPU-0", "GPU-1"], asked_s=[100.03, 100.11])
+    record(boards, 4, ["GPU-0", "GPU-1"], asked_s=[100.03, 100.135])
     starts_s = [start_s for start_s, uuid, _ in boards.asked if uuid == "GPU-0"]
-    assert starts_s == pytest.approx([100.0, 100.03, 100.047, 100.094, 100.11, 100.141])
+    assert starts_s == pytest.approx([100.0, 100.03, 100.047, 100.094, 100.135, 100.141])
     assert [uuid for _, uuid, _ in boards.asked] == ["GPU-0", "GPU-1"] * 6
     # The slow readings keep to their turns.
     assert [slow for _, _, slow in boards.asked].count(True) == 2
 
 
 def test_claim_7_1_readings_that_are_asked_for_in_a_loop_are_no_burst(boards: Boards) -> None:
-    record(boards, 3, ["GPU-0"], asked_s=[100.01 + n * SOONEST_S / 10 for n in range(50)])
+    ticks = 40
+    record(boards, ticks, ["GPU-0"], asked_s=[100.001 + n * SOONEST_S / 5 for n in range(2000)])
     starts_s = [start_s for start_s, _, _ in boards.asked]
-    assert len(starts_s) > 3
-    assert all(later - earlier >= SOONEST_S for earlier, later in itertools.pairwise(starts_s))
+    recorded_s = ticks * 0.047
+    assert ticks + 0.5 * recorded_s / ASKED_EVERY_S < len(starts_s) <= ticks + recorded_s / ASKED_EVERY_S + 1
+    evenly_s = [100 + n * 0.047 for n in range(ticks)]
+    assert all(any(abs(start_s - even_s) < 1e-3 for start_s in starts_s) for even_s in evenly_s)
 
 
 def test_both_clocks_of_a_reading_differ_by_the_runs_offset(boards: Boards) -> None:
