@@ -121,6 +121,13 @@ def test_claim_9_10_the_vllm_image_runs_real_vllm_on_a_tiny_llama_hardened(measu
     assert result.backend_version.startswith("0.32")
 
 
+def test_claim_9_3_both_images_can_read_a_tokenizer_that_is_a_sentencepiece_model_alone(client: Any) -> None:
+    reads = ["-c", "import sentencepiece, google.protobuf"]
+    for image in (PYTORCH_IMAGE, VLLM_IMAGE):
+        ended = ran(client, image, reads, entrypoint=["python3"], environment=HARDENED_VARIABLES)
+        assert ended.exit_code == 0, ended.output
+
+
 def test_claim_9_10_the_vllm_image_has_what_its_kernels_are_compiled_with(client: Any) -> None:
     compiles = "echo '#include <Python.h>' | g++ -x c++ $(python3-config --includes) -c -o /tmp/it.o - && ldconfig -p"
     ended = ran(client, VLLM_IMAGE, ["-c", compiles], entrypoint=["sh"], environment=HARDENED_VARIABLES)

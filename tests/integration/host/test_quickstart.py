@@ -72,7 +72,7 @@ def test_claim_2_it_ends_in_a_study_folder_as_designed(quickstart: tuple[str, Pa
 
 def test_claim_2_the_table_shows_rate_energy_interval_and_quality(quickstart: tuple[str, Path]) -> None:
     lines = quickstart[0].splitlines()
-    [header] = [line for line in lines if line.startswith("experiment")]
+    header = next(line for line in lines if line.startswith("experiment"))
     for column in ("tokens/s", "J/output token", "host J/token (estimated)", "quality", "cycles"):
         assert column in header
     rows = lines[lines.index(header) + 1 :][:4]
