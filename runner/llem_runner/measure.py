@@ -154,6 +154,7 @@ def _measure_window(
     backend.synchronize()
     host.begin()
     meter.begin()
+    meter.mark()
     start_s = time.monotonic()
     while True:
         pass_start_s = passes[-1].span.end_s if passes else start_s
@@ -161,6 +162,7 @@ def _measure_window(
             cache_was_reset = backend.reset_prefix_cache()
         outputs: list[RequestOutput] = backend.generate(prompts, alive)
         backend.synchronize()
+        meter.mark()
         end_s = time.monotonic()
         passes.append(MeasuredPass(Span(pass_start_s, end_s), tuple(outputs), cache_was_reset))
         if end_s - start_s >= config.energy.min_window_seconds:

@@ -98,6 +98,9 @@ class Meter:
         """The hottest GPU, in °C."""
         return None
 
+    def mark(self) -> None:
+        """A span that will be asked for begins or ends now: read at once."""
+
     def begin(self) -> None:
         """The measured window opens."""
 
@@ -136,12 +139,14 @@ class GpuMeter(Meter):
         self._tool = tool
 
     def settle(self, seconds: float, events: EventLog) -> Span:
+        self.mark()
         start_s = time.monotonic()
         while (elapsed_s := time.monotonic() - start_s) < seconds:
             self.check()
             # A long baseline is no silence: the host sees it go on.
             events.progress(round(elapsed_s, 1), seconds, "seconds")
             time.sleep(min(_TICK_S, seconds - elapsed_s))
+        self.mark()
         return Span(start_s, time.monotonic())
 
     def check(self) -> None:
@@ -167,6 +172,9 @@ class GpuMeter(Meter):
     def beat(self, events: EventLog) -> None:
         latest = self._recorder.latest()
         events.heartbeat(latest.power_w if latest else None, latest.temperature_c if latest else None)
+
+    def mark(self) -> None:
+        self._recorder.sample()
 
     def begin(self) -> None:
         if self._tool:

@@ -84,11 +84,28 @@ def with_a_counter(trace: Trace, lag_s: float, poll_s: float, rng: random.Random
     return series
 
 
-def counter_answers(trace: Trace, board: str, poll_s: float, rng: random.Random) -> Iterator[Answer]:
-    """Of every span of a recording, by a counter like that of `board` with some lag of its family's interval."""
-    lag = board_facts(board).counter_lag_ms
+def with_power_of(trace: Trace, series: Series) -> Series:
+    """The same rows with what the board's instant reading had last been polled as beside the counter."""
+    polled, power_w = trace.series(), array("d")
+    for before_s in series.before_s:
+        row = bisect_right(polled.before_s, before_s) - 1
+        power_w.append(polled.power_instant_w[row] if row >= 0 else math.nan)
+    return replace(series, power_instant_w=power_w)
+
+
+def counter_answers(
+    trace: Trace, board: str, poll_s: float, rng: random.Random, *, beside: bool = False
+) -> Iterator[Answer]:
+    """Of every span of a recording, by a counter like that of `board` with some lag of its family's interval.
+
+    `beside`: with the recorded board's own power readings beside it, from which a lag may be learnt.
+    """
+    facts = board_facts(board)
+    lag = facts.counter_lag_ms
     series = with_a_counter(trace, rng.uniform(lag.low, lag.high) / 1000, poll_s, rng)
-    estimator = Estimator(series, board_facts(board))
+    if beside:
+        series, facts = with_power_of(trace, series), replace(board_facts(trace.board), counter_lag_ms=lag)
+    estimator = Estimator(series, facts)
     for span in trace.spans():
         if series.before_s[0] + 0.3 < span.start_s and span.end_s < series.after_s[-1] - 0.5:
             made = estimator.energy(span.start_s, span.end_s)

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from llem_runner.power.boards import Interval
 from llem_runner.power.lock import LockedSteps
-from llem_runner.power.phase import StepTimes
 from llem_runner.power.steps import Steps
+from llem_runner.power.times import StepTimes
 
 LAG_WANDER_S = 0.004
 """An H100's steps come 97.8–101.0 ms apart between the 10th and the 90th percentile. If they are what is uneven, and

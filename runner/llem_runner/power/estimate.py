@@ -14,16 +14,19 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from llem_runner.power.average import average_energy
 from llem_runner.power.boards import BoardFacts
 from llem_runner.power.counter import Counter, OutsideRecording, counter_estimate
 from llem_runner.power.instant import instant_energy
+from llem_runner.power.lag import learnt_lag_ms
 from llem_runner.power.lock import LockedSteps
-from llem_runner.power.phase import Rhythms, StepTimes
+from llem_runner.power.phase import Rhythms
 from llem_runner.power.series import Series
 from llem_runner.power.steps import find_breaks, find_steps, steepest_w
+from llem_runner.power.times import StepTimes
 from llem_runner.power.updates import PowerEstimate, chosen_power
 
 Method = Literal["counter", "power", "average_power"]
@@ -89,6 +92,11 @@ class Estimator:
             return self._by_counter(start_s, end_s)
         return self._by_power(start_s, end_s)
 
+    @cached_property
+    def _lag_ms(self) -> float:
+        """The lag that the estimate uses; the bounds use all that are possible."""
+        return learnt_lag_ms(self._steps, self._times, self._power_updates, self._facts)
+
     def _highest_w(self) -> float:
         """More than the board ever drew: what its family never exceeds, and twice all that was seen of it."""
         columns = (self._series.power_instant_w, self._series.power_w, self._series.power_average_w)
@@ -110,7 +118,7 @@ class Estimator:
             bounds = self._counter.bounds(start_s, end_s)
         except OutsideRecording as outside:
             return self._refuse(start_s, end_s, str(outside))
-        estimate_j = counter_estimate(self._steps, self._times, start_s, end_s, lag.middle / 1000)
+        estimate_j = counter_estimate(self._steps, self._times, start_s, end_s, self._lag_ms / 1000)
         power = self._power(start_s, end_s)
         return self._result(
             start_s,
@@ -119,7 +127,7 @@ class Estimator:
             lower_j=bounds.lower_j,
             upper_j=bounds.upper_j,
             method="counter",
-            lag_ms=lag.middle,
+            lag_ms=self._lag_ms,
             cross_check_j=None if isinstance(power, str) else power.total_j,
         )
 

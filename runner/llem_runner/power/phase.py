@@ -1,8 +1,8 @@
 """The counter's rhythm: brackets of many steps together fix period and phase far better than one alone. Pure.
 
 Polls every 47 ms see a step of a 100 ms counter late by a different share each time, so that the brackets of some
-dozens of steps have only a few milliseconds in common. Here the most likely times, for the estimate; what is sure,
-for the bounds, is in `lock`.
+dozens of steps have only a few milliseconds in common. Here the most likely rhythm, for the estimate; what is sure,
+for the bounds, is in `lock`. Of a counter that steps faster than it is polled brackets tell nothing: see `fast`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 
 from llem_runner.power.steps import Steps
 
-TYPICAL_STEP_S = 0.1
-"""The period of most boards' counters, where the readings are too few to tell this one's."""
 BLOCK_STEPS = 32
 _OVERLAP_STEPS = 16
 _FEWEST_STEPS = 8
@@ -72,25 +70,6 @@ def block_of(steps: Steps, block: int) -> tuple[int, int]:
     """First step, and first that is beyond, of the steps that fix a block's rhythm: its own and some on either side."""
     first = max(1, block * BLOCK_STEPS - _OVERLAP_STEPS)  # entry 0 is the first poll's, no step that was seen
     return first, min(len(steps), (block + 1) * BLOCK_STEPS + _OVERLAP_STEPS)
-
-
-class StepTimes:
-    """The most likely time of each step."""
-
-    def __init__(self, rhythms: Rhythms) -> None:
-        self._rhythms = rhythms
-
-    def at(self, step: int) -> float:
-        """The most likely time of `step`, always inside its bracket."""
-        steps = self._rhythms.steps
-        earliest_s, latest_s = steps.earliest_s[step], steps.latest_s[step]
-        rhythm = self._rhythms.of(step // BLOCK_STEPS)
-        # A bracket longer than a period (a drop-out) holds several steps; what the poll saw is the last of them.
-        period_s = rhythm.period_s if rhythm else TYPICAL_STEP_S
-        likely_s = max((earliest_s + latest_s) / 2, latest_s - period_s / 2)
-        if rhythm is None:
-            return likely_s
-        return min(max(rhythm.nearest(likely_s), earliest_s), latest_s)
 
 
 def fit_rhythm(earliest_s: Sequence[float], latest_s: Sequence[float]) -> Rhythm | None:

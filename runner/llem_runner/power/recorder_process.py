@@ -5,6 +5,7 @@
     tick     |          |          |     (late)    |        absolute deadlines: one that was missed is left out,
     reads    ▮▮         ▮▮         ▮▮         ▮▮   ▮▮       never made up for by a burst
 
+A byte on standard input asks for one reading at once, in between: at the edges of a span, where its energy is decided.
 A process and not a thread: the engine's interpreter lock and load do not disturb it, and it does not disturb them. It
 ends when its standard input does, when its parent does, or when a board is lost; its last word on standard output is
 one JSON line that says why.
@@ -22,8 +23,9 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from enum import Enum
 
 from llem_runner.contract.failures import ExitCode
 from llem_runner.power.counter_watch import CounterWatch
@@ -33,8 +35,12 @@ from llem_runner.power.sensors import Sensors
 
 STOPPED, LOST, DISK, UNAVAILABLE = "stopped", "gpu_lost", "disk", "unavailable"
 SLOW_EVERY_TICKS = 11
+SOONEST_S, ASKED_EVERY_S = 0.005, 0.1
+"""A reading that is asked for so soon after another tells nothing new; and however often somebody asks, as a model does
+whose passes take milliseconds, no sensor is to be read in a loop."""
 _NICENESS = -10
 _PR_SET_PDEATHSIG = 1
+_ASKED_BYTES = 4096
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,17 +59,29 @@ def main(arguments: Sequence[str]) -> int:
     return _last_word(STOPPED, "", ExitCode.OK)
 
 
+class Wake(Enum):
+    """Why a wait ended: the next reading is due, one is asked for, or it is time to end."""
+
+    DUE = "due"
+    ASKED = "asked"
+    OVER = "over"
+
+
 class _Lifeline:
-    """Tells when to end: standard input ended or spoke, or the parent is another one than at the start."""
+    """Tells when to read and when to end: standard input ended, or the parent is another one than at the start."""
 
     def __init__(self, parent: int) -> None:
         self._parent = parent
 
-    def holds_until(self, deadline_s: float) -> bool:
-        """Wait until `deadline_s` of the monotonic clock; False as soon as it is time to end."""
+    def wait_until(self, deadline_s: float) -> Wake:
+        """Wait until `deadline_s` of the monotonic clock, or until the parent says something or is gone."""
         wait_s = max(0.0, deadline_s - time.monotonic())
         spoke, _, _ = select.select([sys.stdin], [], [], wait_s)
-        return not spoke and os.getppid() == self._parent
+        if os.getppid() != self._parent:
+            return Wake.OVER
+        if not spoke:
+            return Wake.DUE
+        return Wake.ASKED if os.read(sys.stdin.fileno(), _ASKED_BYTES) else Wake.OVER
 
 
 def _record(
@@ -71,22 +89,35 @@ def _record(
 ) -> None:
     watches: defaultdict[str, CounterWatch] = defaultdict(CounterWatch)
     file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+    def read_all(slow: Collection[str] = ()) -> float:
+        """Read and write every board, of `slow` the slow readings as well. Returns when that was."""
+        for uuid in uuids:
+            reading = sensors.read(uuid, slow=uuid in slow)
+            _write_whole(file, as_line(reading, unix_offset_s))
+            watches[uuid].look(reading)
+        return time.monotonic()
+
     try:
         _write_whole(file, HEADER)
-        tick, deadline_s = 0, time.monotonic()
+        tick, deadline_s, asked_s = 0, time.monotonic(), -math.inf
         while True:
-            for place, uuid in enumerate(uuids):
-                # Boards take turns with their slow readings, so that no tick has to take all of them.
-                due = tick == 0 or (tick + place) % SLOW_EVERY_TICKS == 0
-                reading = sensors.read(uuid, slow=due)
-                _write_whole(file, as_line(reading, unix_offset_s))
-                watches[uuid].look(reading)
+            read_s = read_all(_slow_at(tick, uuids))
             tick += 1
             deadline_s = next_deadline(deadline_s, period_s, time.monotonic())
-            if not lifeline.holds_until(deadline_s):
+            while (wake := lifeline.wait_until(deadline_s)) is Wake.ASKED:
+                now_s = time.monotonic()
+                if now_s - read_s >= SOONEST_S and now_s - asked_s >= ASKED_EVERY_S:
+                    asked_s, read_s = now_s, read_all()
+            if wake is Wake.OVER:
                 return
     finally:
         os.close(file)
+
+
+def _slow_at(tick: int, uuids: Sequence[str]) -> Sequence[str]:
+    """Boards take turns with their slow readings, so that no tick but the first has to take all of them."""
+    return uuids if tick == 0 else [u for place, u in enumerate(uuids) if (tick + place) % SLOW_EVERY_TICKS == 0]
 
 
 def next_deadline(last_s: float, period_s: float, now_s: float) -> float:

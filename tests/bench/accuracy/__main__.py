@@ -2,6 +2,7 @@
 
     make bench-accuracy                 all cells (about 12 minutes); writes docs/validation.md
     make bench-accuracy ARGS=--quick    a sample of them (under 2 minutes); writes nothing
+    make bench-accuracy ARGS=--offline  all cells, computed instead of recorded (2 minutes); llem and Zeus only
 
 Every tool measures the same simulated boards, through the same simulated NVML library, in the same windows, in real
 time. `--write` lets a quick run write as well.
@@ -22,7 +23,7 @@ _TESTS = Path(__file__).resolve().parents[2]
 sys.path += [str(_TESTS / "engine" / "nvml"), str(_TESTS / "support"), str(_TESTS.parent)]
 
 import simulated_nvml as nvml  # noqa: E402
-from tests.bench.accuracy import grid, table  # noqa: E402
+from tests.bench.accuracy import grid, offline, table  # noqa: E402
 from tests.bench.accuracy.recording import Bench, Score  # noqa: E402
 from tests.bench.accuracy.rivals import RivalMissing, Rivals  # noqa: E402
 from tests.bench.accuracy.summary import summary  # noqa: E402
@@ -64,6 +65,9 @@ def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="bench-accuracy", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="one recording: a sample of the cells")
+    parser.add_argument(
+        "--offline", action="store_true", help="compute what is read, without real time; writes nothing"
+    )
     parser.add_argument("--write", action="store_true", help="write docs/validation.md after a quick run as well")
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
@@ -71,13 +75,16 @@ def main() -> int:
     cells = grid.quick_grid(rng) if arguments.quick else grid.full_grid(rng)
     extent = QUICK if arguments.quick else FULL
     try:
-        scores = measure(cells, extent, rng)
+        if arguments.offline:
+            scores = list(offline.measure(cells, extent.recording_s, extent.windows, rng))
+        else:
+            scores = measure(cells, extent, rng)
     except (nvml.LibraryNotBuilt, RivalMissing) as error:
         print(error, file=sys.stderr)
         return 1
     found: dict[str, Any] = {"quick": arguments.quick, "boards": len(cells), **summary(scores)}
     print("\n".join(table.markdown(found)))
-    if arguments.write or not arguments.quick:
+    if arguments.write or not (arguments.quick or arguments.offline):
         _say(f"written: {write(accuracy=found, real=real_boards())}")
     return 1 if found["misses"] else 0
 

@@ -71,9 +71,13 @@ class Bench:
         with Recorder.start(path, [board.uuid for board in boards], PERIOD_S, offset_s) as recorder:
             start_s = time.monotonic() + _LEAD_S
             self._rivals.begin(windows, start_s)
-            while time.monotonic() < start_s + recording_s:
-                time.sleep(0.5)
+            for edge_s in sorted(edge_s for window in windows for edge_s in (window.start_s, window.end_s)):
+                _wait_until(start_s + edge_s)
+                # As the runner does at the edges of what it measures.
+                recorder.sample()
                 recorder.check()
+            _wait_until(start_s + recording_s)
+            recorder.check()
         zeus, codecarbon, polls = self._rivals.answers()
         devices = Timeline.read(path).devices
         path.unlink()
@@ -125,6 +129,10 @@ def scored(
 def with_dropped_polls(series: Series, share: float, rng: random.Random) -> Series:
     """The same readings without some rows, as a machine that is out of breath leaves them."""
     return series.rows([row for row in range(len(series)) if rng.random() >= share])
+
+
+def _wait_until(moment_s: float) -> None:
+    time.sleep(max(0.0, moment_s - time.monotonic()))
 
 
 def _codecarbon_score(cell: Cell, number: int, truth_j: Callable[[float, float], float], measured: Measured) -> Score:

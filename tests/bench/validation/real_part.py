@@ -42,14 +42,18 @@ def _average() -> dict[str, Any]:
 
 
 def _counter() -> list[dict[str, Any]]:
-    rows, rng = [], random.Random(9)
-    for board in COUNTER_BOARDS:
-        found: dict[int, list[Answer]] = {}
-        for trace in TRACES:
-            for _ in range(COUNTER_ROUNDS):
-                for each in counter_answers(trace, board, POLL_S, rng):
-                    found.setdefault(round(each.span.length_s), []).append(each)
-        rows += [{"board": board, "window_s": length_s, **_figures(found[length_s])} for length_s in (1, 2, 5, 8)]
+    """By a counter alone, and with the board's own power readings beside it."""
+    rows: list[dict[str, Any]] = []
+    for beside in (False, True):
+        rng = random.Random(9)
+        for board in COUNTER_BOARDS:
+            found: dict[int, list[Answer]] = {}
+            for trace in TRACES:
+                for _ in range(COUNTER_ROUNDS):
+                    for each in counter_answers(trace, board, POLL_S, rng, beside=beside):
+                        found.setdefault(round(each.span.length_s), []).append(each)
+            named = f"{board}, readings beside it" if beside else board
+            rows += [{"board": named, "window_s": length_s, **_figures(found[length_s])} for length_s in (1, 2, 5, 8)]
     return rows
 
 

@@ -18,14 +18,15 @@ period, jitter, lag and window of a real sensor. Nothing else is simulated: the 
 CodeCarbon and a poller each load that library through `nvidia-ml-py` and run in real time, side by side.
 - **Windows** of 0.5, 1, 5 and 30 s, the same for all: Zeus's two moments of looking at the counters are the edges
   against which llem, Zeus and the trapezoid are judged. CodeCarbon has one task at a time, so a process for each
-  length looks within a few milliseconds of the same moments and is judged by its own. Many of the square waves fit
-  into a window a whole number of times; what a late counter misses at the start it then gets at the end, which
-  favours whoever reads both ends alike.
+  length looks within a few milliseconds of the same moments and is judged by its own. llem's recorder is asked for a
+  reading at the edges, as the runner asks at those of what it measures (it gives ten a second at most). Many of the
+  square waves fit into a window a whole number of times; what a late counter misses at the start it then gets at the
+  end, which favours whoever reads both ends alike.
 - **Shapes** on a floor of 60–72 W: constant; square waves of 0.05–3 s, on for 10–90 %; a ramp; bursts of 20 ms;
   prefill peaks with decode plateaus. No phase of anything is in step with anything.
 - **Sensors** renewed every 20, 100 or 500 ms. Counter lags: 15 ms on Hopper and 125 ms on GA100, the middles of what
-  is known of them; 0 on a Blackwell and anything from 0 to 150 ms on an unknown family, where llem only assumes 0 to
-  150.
+  is known of them; 0 on a Blackwell and anything from 0 to 150 ms on an unknown family, where llem knows only that
+  it is 0 to 150 and learns the rest from the power readings.
 - **Disturbances**, on half of the boards: steps up to {jitter:.1f} % of the period early or late, {missed:.0f} % of
   the steps left out, and {dropped:.0f} % of our recorder's own readings (not of the rivals') thrown away.
 - **Zeus** reads the counter at both edges. **CodeCarbon**'s offline tracker does the same; it adds boards up, and
@@ -50,7 +51,8 @@ By the power readings alone (these recordings have no counter):"""
 
 REAL_COUNTER = """\
 With a counter like that of a board: the meter's energy, as a counter of 100 ms with 1.5 ms of jitter and any lag of
-the family's interval would show it to readings every 47 ms."""
+the family's interval would show it to readings every 47 ms: alone, and with the recorded board's own power readings
+beside it, from which the lag is learnt where it is wide open."""
 
 REAL_EDGES = """\
 Real counters, with nothing but the four readings around each load of 0.25–2 s, against the load's steady power, which
@@ -88,7 +90,9 @@ LIMITS = """\
   knows it. `make test-gpu` tests it with a load of 52 ms on, 52 ms off.
 - **Lags are intervals, from few boards.** Hopper 5–30 ms and GA100 67–179 ms come from one published set of loads;
   any other family is taken to lie between 0 and 150 ms. A board beyond its interval breaks the bounds. An unknown
-  lag makes no difference to a steady load, and a large one to a short window with a changing load.
+  lag makes no difference to a steady load, and a large one to a short window with a changing load. Where the interval
+  is wide, `total_j` uses the lag at which counter and power readings agree best, on the assumption that readings come
+  5 ms after their window as on the two boards recorded with a meter; the bounds cover the whole interval all the same.
 - **Without a counter** the bounds assume that a load does not repeat in step with the readings. One that does looks
   steady, and nobody could tell from 25 ms of every 100.
 - **Short windows are wide.** Where the table shows ±10 % and more at 1 s, that is what is known. Measure 30 s and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from llem_runner.power.boards import Family
 from llem_runner.power.outcomes import GpuLost
 from llem_runner.power.recorder import Recorder
 from llem_runner.power.sensors import Board
+from llem_runner.power.timeline import Timeline
 
 BOARD = Board(h100(0).uuid, 0, h100(0).name, "", Family.HOPPER, True, (), None, "gpu", "gpu", None)
 
@@ -46,3 +48,18 @@ def test_a_wait_says_from_when_to_when_and_none_where_there_was_no_reason_to_wai
     assert meter.simulated
     assert not Meter("no GPU").simulated
     assert Meter("energy.backend is none", (BOARD,)).simulated
+
+
+def test_claim_7_1_a_mark_is_read_at_once(meter: GpuMeter, tmp_path: Path) -> None:
+    marked_s = []
+    for _ in range(8):
+        time.sleep(0.12)
+        marked_s.append(time.monotonic())
+        meter.mark()
+    time.sleep(0.2)
+    series = Timeline.read(tmp_path / "power.csv").devices[BOARD.uuid]
+    evenly = (series.before_s[-1] - series.before_s[0]) / 0.047 + 1
+    # Some marks fall right behind a reading, which then serves.
+    assert len(series) >= evenly + 4
+    assert meter.finish().timeline is not None
+    meter.mark()

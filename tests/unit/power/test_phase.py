@@ -7,8 +7,9 @@ import random
 import pytest
 from sensor_simulator import Polls, Sensor, constant, simulate
 
-from llem_runner.power.phase import Rhythms, StepTimes, fit_rhythm
+from llem_runner.power.phase import Rhythms, fit_rhythm
 from llem_runner.power.steps import find_steps
+from llem_runner.power.times import StepTimes
 
 
 def brackets(step_s: float, jitter_s: float, polls: Polls, seed: int) -> tuple[list[float], list[float], float]:

@@ -84,6 +84,23 @@ def test_claim_7_9_with_a_counter_the_bounds_hold_and_are_narrow_where_its_lag_i
         assert widths[5] <= 0.025
 
 
+@pytest.mark.parametrize("board", ["NVIDIA A100-SXM4-80GB", "NVIDIA Something New"])
+def test_claim_7_9_readings_beside_a_counter_of_wide_lag_halve_its_error_and_the_bounds_hold(board: str) -> None:
+    errors = {}
+    for beside in (False, True):
+        rng = random.Random(9)
+        made = [
+            each
+            for trace in TRACES
+            for _ in range(6)
+            for each in counter_answers(trace, board, 0.047, rng, beside=beside)
+        ]
+        for each in made:
+            assert each.lower_j - 0.01 <= each.span.truth_j <= each.upper_j + 0.01
+        errors[beside] = statistics.mean(each.error for each in made if round(each.span.length_s) > 1)
+    assert errors[True] < 0.5 * errors[False]
+
+
 @pytest.mark.parametrize("board", LOAD_POWER_W)
 def test_claim_7_9_bounds_hold_for_every_load_from_the_four_readings_of_each_alone(board: str) -> None:
     loads = [edges for edges in counter_edges() if edges.board == board and 0.25 <= edges.nominal_s <= 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from llem_runner.power import recorder_process
 from llem_runner.power.outcomes import GpuLost
 from llem_runner.power.readings import HEADER, NOT_READ, Reading, Slow
-from llem_runner.power.recorder_process import SLOW_EVERY_TICKS, next_deadline
+from llem_runner.power.recorder_process import ASKED_EVERY_S, SLOW_EVERY_TICKS, SOONEST_S, Wake, next_deadline
 
 BOARDS = [f"GPU-{number}" for number in range(8)]
 OFFSET_S = 1.7e9
@@ -57,16 +58,19 @@ class Boards:
 
 
 class Lifeline:
-    """Holds for so many ticks."""
+    """Holds for so many ticks; `asked_s` are the moments at which somebody asks for a reading."""
 
-    def __init__(self, clock: Clock, ticks: int) -> None:
-        self.clock, self.left = clock, ticks
+    def __init__(self, clock: Clock, ticks: int, asked_s: Sequence[float] = ()) -> None:
+        self.clock, self.left, self.asked_s = clock, ticks, list(asked_s)
 
-    def holds_until(self, deadline_s: float) -> bool:
+    def wait_until(self, deadline_s: float) -> Wake:
         assert deadline_s > self.clock.now_s
+        if self.asked_s and self.asked_s[0] < deadline_s:
+            self.clock.now_s = self.asked_s.pop(0)
+            return Wake.ASKED
         self.clock.now_s = deadline_s
         self.left -= 1
-        return self.left > 0
+        return Wake.DUE if self.left > 0 else Wake.OVER
 
 
 @pytest.fixture
@@ -76,8 +80,8 @@ def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Boards:
     return Boards(clock, tmp_path / "power.csv")
 
 
-def record(boards: Boards, ticks: int, uuids: list[str] = BOARDS) -> None:
-    lifeline = Lifeline(boards.clock, ticks)
+def record(boards: Boards, ticks: int, uuids: list[str] = BOARDS, asked_s: Sequence[float] = ()) -> None:
+    lifeline = Lifeline(boards.clock, ticks, asked_s)
     recorder_process._record(boards, str(boards.out), uuids, 0.047, OFFSET_S, lifeline)  # type: ignore[arg-type]
 
 
@@ -119,6 +123,27 @@ def test_claim_7_1_a_delay_is_never_made_up_for_by_a_burst(boards: Boards) -> No
     starts_s = [start_s for start_s, _, _ in boards.asked]
     periods = [round((later - earlier) / 0.047, 3) for earlier, later in itertools.pairwise(starts_s)]
     assert periods == [1, 1, 1, 11, 1, 1, 1, 1, 1]
+
+
+def test_claim_7_1_a_reading_that_is_asked_for_is_taken_at_once_and_the_even_ones_stay_where_they_were(
+    boards: Boards,
+) -> None:
+    record(boards, 4, ["GPU-0", "GPU-1"], asked_s=[100.03, 100.135])
+    starts_s = [start_s for start_s, uuid, _ in boards.asked if uuid == "GPU-0"]
+    assert starts_s == pytest.approx([100.0, 100.03, 100.047, 100.094, 100.135, 100.141])
+    assert [uuid for _, uuid, _ in boards.asked] == ["GPU-0", "GPU-1"] * 6
+    # The slow readings keep to their turns.
+    assert [slow for _, _, slow in boards.asked].count(True) == 2
+
+
+def test_claim_7_1_readings_that_are_asked_for_in_a_loop_are_no_burst(boards: Boards) -> None:
+    ticks = 40
+    record(boards, ticks, ["GPU-0"], asked_s=[100.001 + n * SOONEST_S / 5 for n in range(2000)])
+    starts_s = [start_s for start_s, _, _ in boards.asked]
+    recorded_s = ticks * 0.047
+    assert ticks + 0.5 * recorded_s / ASKED_EVERY_S < len(starts_s) <= ticks + recorded_s / ASKED_EVERY_S + 1
+    evenly_s = [100 + n * 0.047 for n in range(ticks)]
+    assert all(any(abs(start_s - even_s) < 1e-3 for start_s in starts_s) for even_s in evenly_s)
 
 
 def test_both_clocks_of_a_reading_differ_by_the_runs_offset(boards: Boards) -> None:
