@@ -53,15 +53,15 @@ class Generator:
             engine.abort_request(list(engine.output_processor.request_states), internal=True)
 
     def _generated(self, prompts: Sequence[Sequence[int]]) -> list[RequestOutput]:
-        started_s = []
-        for prompt in prompts:
-            started_s.append(time.monotonic())
-            self.llm.enqueue(
-                [{"prompt_token_ids": list(prompt)}],
-                self.sampling_params,
-                lora_request=self.lora_request,
-                use_tqdm=False,
-            )
+        started_s = time.monotonic()
+        # All in one call, as `generate` does: one by one, the engine would begin with the first alone, and need a step
+        # more for the others.
+        self.llm.enqueue(
+            [{"prompt_token_ids": list(prompt)} for prompt in prompts],
+            self.sampling_params,
+            lora_request=self.lora_request,
+            use_tqdm=False,
+        )
         engine = self.llm.llm_engine
         stamps = TokenStamps()
         finished = []
@@ -70,7 +70,7 @@ class Generator:
             stamps.look(engine.output_processor.request_states.values())
         # vLLM counts its requests upwards: this is the order in which they were given to it.
         finished.sort(key=lambda output: int(output.request_id))
-        return [request_output(output, start_s, stamps) for output, start_s in zip(finished, started_s, strict=True)]
+        return [request_output(output, started_s, stamps) for output in finished]
 
     def _searched(self, prompts: Sequence[Sequence[int]]) -> list[RequestOutput]:
         """Beam search is vLLM's own loop around its engine, over all prompts: it tells no times of one request."""
