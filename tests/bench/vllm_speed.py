@@ -2,10 +2,12 @@
 
 python tests/bench/vllm_speed.py [--model builtin:smollm2-135m|builtin:tiny-llama|FOLDER] [--pairs 20] [--json]
 
-Two engines with the same arguments, each in its own process; the same prompts as token ids, the same sampling, the same
-number of tokens. One is driven by the backend, as in a run (progress, times of each token of each request, statistics);
-the other by the function with which `vllm bench throughput` (of the installed vLLM) makes and times its requests. In
-interleaved pairs; reported is the ratio of their tokens/s as the geometric mean with its 95 % interval.
+One engine (the backend's, whose arguments are those of a bare one but for methods added to its workers), asked in
+turn by the backend, as in a run (progress, times of each token of each request), and by the function with which `vllm
+bench throughput` (of the installed vLLM) makes and times its requests, our look at the engine's statistics taken
+away. The same prompts as token ids, the same sampling, the same number of tokens. Two engines on one machine would
+differ by where each has its memory and threads. In interleaved pairs; reported is the ratio of their tokens/s as the
+geometric mean with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import contextlib
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,19 +28,19 @@ from model_folder import model_folder
 TARGET = 0.99
 INPUT_TOKENS = 32
 CACHE_BYTES = 512 * 2**20
-"""For each of the two engines: on a CPU vLLM would take nearly all of the memory."""
+"""On a CPU vLLM would take nearly all of the memory."""
 
 
 def main() -> None:
     """Measure and report; the ratio's target is 0.99."""
     arguments = _arguments()
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    with TemporaryDirectory() as made, contextlib.ExitStack() as engines:
+    with TemporaryDirectory() as made, contextlib.ExitStack() as loaded:
         folder = model_folder(arguments.model, Path(made))
         backend = _backend(folder, arguments)
-        engines.callback(backend.unload)
+        loaded.callback(backend.unload)
         prompts = _prompts(backend, arguments)
-        bare = _bare(folder, arguments, prompts, engines)
+        bare = _bare(backend, prompts, arguments.output_tokens)
 
         def ours() -> int:
             backend.reset_prefix_cache()
@@ -106,30 +109,31 @@ def _prompts(backend: Any, arguments: argparse.Namespace) -> list[list[int]]:
     return [list(prompt) for prompt in synthetic_prompts(recipe, backend.vocabulary())]
 
 
-def _bare(folder: Path, arguments: argparse.Namespace, prompts: list[list[int]], engines: contextlib.ExitStack) -> Any:
-    """`vllm bench throughput` on an engine that stays. Its own clock is not used: both sides are timed from outside."""
-    from vllm import LLM
+def _bare(backend: Any, prompts: list[list[int]], output_tokens: int) -> Callable[[], int]:
+    """`vllm bench throughput` on the backend's engine. Its own clock is not used: both sides are timed from outside."""
     from vllm.benchmarks import throughput
     from vllm.benchmarks.datasets import SampleRequest
-    from vllm.engine.arg_utils import EngineArgs
 
-    engine_args = EngineArgs(model=str(folder), dtype="float32", **_engine(arguments))
-    llm = LLM.from_engine_args(engine_args)
-    engines.callback(llm.llm_engine.engine_core.shutdown)
-    requests = [SampleRequest({"prompt_token_ids": prompt}, len(prompt), arguments.output_tokens) for prompt in prompts]
+    generator = backend._loaded.generator
+    loggers = generator.llm.llm_engine.logger_manager.stat_loggers
+    requests = [SampleRequest({"prompt_token_ids": prompt}, len(prompt), output_tokens) for prompt in prompts]
 
     def answer() -> int:
-        llm.reset_prefix_cache()
-        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
-            _, outputs = throughput._run_vllm_requests(
-                llm,
-                requests,
-                1,
-                disable_detokenize=False,
-                do_profile=False,
-                prequeue_requests=False,
-                enable_lora=False,
-            )
+        loggers.remove(generator.progress)
+        try:
+            backend.reset_prefix_cache()
+            with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+                _, outputs = throughput._run_vllm_requests(
+                    generator.llm,
+                    requests,
+                    1,
+                    disable_detokenize=False,
+                    do_profile=False,
+                    prequeue_requests=False,
+                    enable_lora=False,
+                )
+        finally:
+            loggers.append(generator.progress)
         return sum(len(output.outputs[0].token_ids) for output in outputs)
 
     return answer
