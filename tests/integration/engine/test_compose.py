@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -23,6 +22,7 @@ from docker_engine import BASE_IMAGE, REPOSITORY, Engine, SimulatedGpus
 from engine_compose import FOLDER, Compose
 from engine_containers import ran, read_only
 from llem_process import ENDLESS, TINY, events_of, the_study, wait_for_phase, wait_until
+from locks import asked_for, pins
 
 from llem.version import __version__
 
@@ -74,10 +74,6 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def pins(name: str) -> dict[str, str]:
-    return dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", (REPOSITORY / name).read_text(), flags=re.MULTILINE))
-
-
 @pytest.fixture
 def callers_folder() -> Iterator[Path]:
     """A folder that is CALLER's; pytest's own are root's alone."""
@@ -111,8 +107,8 @@ def test_claim_6_14_compose_finds_nothing_to_say_about_its_files(compose: Compos
 
 def test_claim_6_14_the_orchestrators_image_has_the_host_sides_packages_and_no_engine() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    needed = {re.split(r"[<>=\[ ]", each)[0] for each in project["dependencies"]}
-    host, image = pins("requirements.lock"), pins("compose/requirements.lock")
+    needed = asked_for(project["dependencies"])
+    host, image = pins(REPOSITORY / "requirements.lock"), pins(REPOSITORY / "compose" / "requirements.lock")
     assert needed <= image.keys()
     assert image == {name: host[name] for name in image}
     assert not {"torch", "transformers"} & image.keys()
