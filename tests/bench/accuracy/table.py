@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -47,9 +48,10 @@ def _above(summary: dict[str, Any]) -> Iterator[str]:
         return
     boards = ", ".join(f"{kind} {count}" for kind, count in summary["above_zeus_by_board"].items())
     yield ""
-    yield (
+    yield textwrap.fill(
         f"In {summary['above_zeus']} of {summary['cells']} cells (conditions × window length) the mean error was above "
-        f"Zeus's ({boards}). {_how_far(summary)}The farthest above:"
+        f"Zeus's ({boards}). {_how_far(summary)}The farthest above:",
+        width=116,
     )
     yield ""
     yield "| window | cell | windows | llem | Zeus |"

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from tiny_engine import MOST, experiment, make_adapter
-from vllm_processes import engines_of, wait_until_gone
+from vllm_processes import engines_begun_since, engines_of, wait_until_gone
 
 from llem_runner.backends.protocol import RequestOutput
 from llem_runner.backends.registry import open_backend
@@ -33,7 +33,13 @@ def adapter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def backend(folder: Path, adapter: Path) -> Iterator[VllmBackend]:
+def engines_before() -> list[psutil.Process]:
+    """Engines of other tests of this process."""
+    return engines_of(psutil.Process())
+
+
+@pytest.fixture(scope="module")
+def backend(engines_before: list[psutil.Process], folder: Path, adapter: Path) -> Iterator[VllmBackend]:
     backend = open_backend("vllm")
     assert isinstance(backend, VllmBackend)
     config = experiment(
@@ -178,9 +184,11 @@ def test_what_a_pass_that_breaks_off_had_asked_for_is_taken_back(
     assert tokens(ask(prompts)) == expected
 
 
-def test_claim_7_no_process_of_the_engine_is_left_when_the_model_is_unloaded(backend: VllmBackend) -> None:
+def test_claim_7_no_process_of_the_engine_is_left_when_the_model_is_unloaded(
+    backend: VllmBackend, engines_before: list[psutil.Process]
+) -> None:
     """The last one here: it ends the engine that all others share."""
-    processes = engines_of(psutil.Process())
+    processes = engines_begun_since(engines_before)
     assert {process.name() for process in processes} == {"VLLM::EngineCore", "VLLM::Worker"}
     backend.unload()
     wait_until_gone(processes)
