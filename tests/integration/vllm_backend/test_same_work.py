@@ -24,6 +24,9 @@ from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.contract.builtin import SMOLLM2_135M
 from llem_runner.workload.tokens import PromptEncoder
 
+# vLLM leaves a connection of its own to the garbage collector when its engine ends.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 MOST = 24
 LIMIT = 24
 AGREEMENT = 0.95

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from llem_process import llem, the_study
 
+# vLLM leaves a connection of its own to the garbage collector when its engine ends.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 N, MOST = 6, 24
 STUDY = f"""
 model: builtin:tiny-llama

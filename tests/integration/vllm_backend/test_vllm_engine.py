@@ -22,6 +22,9 @@ from llem_runner.backends.vllm.sampling import beam_arguments, sampling_argument
 from llem_runner.lifeline import Stopped
 from llem_runner.metrics.saturation import saturated_share
 
+# vLLM leaves a connection of its own to the garbage collector when its engine ends.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 ENGINE = {"kv_cache_memory_bytes": 3 * 2**19}
 PASSTHROUGH = {"long_prefill_token_threshold": 128}
 Ask = Callable[..., list[RequestOutput]]
