@@ -42,8 +42,7 @@ def show_command(as_json: bool) -> None:
     from llem.study import load_settings
     from llem.study.effective_settings import effective_settings
 
-    for line in apply_dotenv(None):
-        click.echo(line, err=True)
+    apply_dotenv(None)
     settings = list(effective_settings(load_settings(_path()), os.environ))
     if as_json:
         rows = [{"key": s.key, "value": s.value, "source": s.source, "variable": s.variable} for s in settings]
@@ -62,11 +61,12 @@ def set_command(key: str, value: str, more: tuple[str, ...]) -> None:
     """Set KEY to VALUE (null: as if it were not written) in the settings file; its comments and the rest stay."""
     if len(more) % 2:
         raise UsageError(f"{on_one_line(more[-1])} has no value: keys and values come in pairs.")
+    from llem.study.settings import read_settings
     from llem.study.settings_edit import with_settings
 
     path = _path()
     changes = {key: value, **dict(zip(more[::2], more[1::2], strict=True))}
-    _write(path, with_settings(_read(path), str(path), changes))
+    _write(path, with_settings(read_settings(path), str(path), changes))
     click.echo(on_one_line(f"{path}: {', '.join(changes)} set."))
 
 
@@ -80,16 +80,6 @@ def _path() -> Path:
     from llem.study import settings_path
 
     return settings_path(os.environ)
-
-
-def _read(path: Path) -> str:
-    from llem.study import load_settings
-
-    load_settings(path)  # with its own words for what cannot be read, or is wrong
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return ""
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
+import click
+
 from llem.errors import UsageError
 from llem.printable import on_one_line
 
@@ -15,6 +17,12 @@ _TOKEN = "HF_TOKEN"
 _OURS = "LLEM_"
 # These make llem load a library, in place of the driver's: a file that came with somebody's study may not say which.
 _FOR_TESTS = "LLEM_TEST_"
+
+
+def apply_dotenv(study: Path | None) -> None:
+    """`read_dotenv` for this process, and said where a person sees it."""
+    for line in read_dotenv(study, os.environ):
+        click.echo(line, err=True)
 
 
 def read_dotenv(study: Path | None, environment: MutableMapping[str, str]) -> Iterator[str]:
@@ -52,8 +60,3 @@ def _variables(path: Path) -> dict[str, str]:
 
 def _is_ours(name: str) -> bool:
     return name == _TOKEN or (name.startswith(_OURS) and not name.startswith(_FOR_TESTS))
-
-
-def apply_dotenv(study: Path | None) -> Iterator[str]:
-    """`read_dotenv` for this process."""
-    return read_dotenv(study, os.environ)

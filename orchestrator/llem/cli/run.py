@@ -51,8 +51,7 @@ def command(ctx: click.Context, /, study: Path | None, resume: Path | None, **op
         raise UsageError("Give one of: a study file, --model, or --resume FOLDER. See llem run --help.")
     from llem.cli.dotenv_file import apply_dotenv
 
-    for line in apply_dotenv(study):
-        click.echo(line, err=True)
+    apply_dotenv(study)
     if options["dry_run"]:
         _dry_run(study, resume, options)
         return

@@ -62,13 +62,17 @@ def settings_path(environment: Mapping[str, str]) -> Path:
 
 def load_settings(path: Path) -> UserSettings:
     """Read the user's settings; a file that is not there says nothing. Raises StudyFileError with all its problems."""
+    return parse_settings(read_settings(path), str(path))
+
+
+def read_settings(path: Path) -> bytes:
+    """The settings file as it is, empty where it is not there. Raises UsageError where it cannot be read."""
     try:
-        raw = read_capped(path)
+        return read_capped(path)
     except FileNotFoundError:
-        return UserSettings()
+        return b""
     except OSError as error:
         raise UsageError(on_one_line(f"{path}: the user settings cannot be read ({error.strerror}).")) from error
-    return parse_settings(raw, str(path))
 
 
 def parse_settings(text: str | bytes, file: str) -> UserSettings:

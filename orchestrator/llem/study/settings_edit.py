@@ -17,25 +17,26 @@ from llem.study.settings import parse_settings
 from llem.study.study_keys import SETTINGS
 
 
-def with_settings(text: str, file: str, changes: Mapping[str, str]) -> str:
-    """`text` with the key at each dotted path set to its value, which is read as YAML; null takes the key out.
+def with_settings(raw: str | bytes, file: str, changes: Mapping[str, str]) -> str:
+    """The text of a settings file with the key at each dotted path set to its value, which is read as YAML; null takes
+    the key out.
 
     Raises UsageError for a key or value that cannot be, StudyFileError where the file is wrong before, or would be
     after.
     """
-    parse_settings(text, file)
+    parse_settings(raw, file)
+    text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096  # no line is broken that was whole
-    root = yaml.load(text)
-    if root is None:
-        root = CommentedMap()
+    written_before = yaml.load(text)
+    root = CommentedMap() if written_before is None else written_before
     for dotted, written in changes.items():
         _set(root, _path(dotted), _value(dotted, written))
     stream = io.StringIO()
     yaml.dump(root, stream)
     # Of a file of nothing but comments the loader keeps none: they stay in front.
-    edited = stream.getvalue() if yaml.load(text) is not None else text + stream.getvalue()
+    edited = text + stream.getvalue() if written_before is None else stream.getvalue()
     parse_settings(edited, f"{file}, as it would become")
     return edited
 
