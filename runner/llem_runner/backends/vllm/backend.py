@@ -18,7 +18,7 @@ from llem_runner.backends.model_config import read_generation_defaults, read_mod
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
 from llem_runner.backends.vllm.adapter import Adapter, read_adapter
 from llem_runner.backends.vllm.arguments import engine_arguments, sort_passthrough
-from llem_runner.backends.vllm.checkpoint import check_complete
+from llem_runner.backends.vllm.checkpoint import check_complete, empty_model
 from llem_runner.backends.vllm.engine_log import EngineLog
 from llem_runner.backends.vllm.facts import facts_of
 from llem_runner.backends.vllm.failures import failing_to_generate, failing_to_load
@@ -55,6 +55,7 @@ class _Loaded:
     generator: Generator
     settings: dict[str, Any]
     model_config: Any
+    parameters: int | None
     stop_token_ids: tuple[int, ...]
     model_path: str
     adapter: Adapter | None
@@ -102,8 +103,9 @@ class VllmBackend:
         arguments = engine_arguments(config, model_path, adapter.rank if adapter else None, known)
         settings = sampling_arguments(config, stops, sort_passthrough(config, known).sampling)
         beams = beam_arguments(config, vllm.sampling_params.BeamSearchParams.__struct_fields__, vllm.__version__)
+        empty = empty_model(model_config, config.trust_remote_code)
         if config.weights == "real":
-            check_complete(model_path, model_config, config.trust_remote_code)
+            check_complete(model_path, empty)
         log = EngineLog(Path(self._held.enter_context(TemporaryDirectory(prefix="llem-vllm-"))))
         log.configure()
         self._held.callback(log.close)
@@ -121,6 +123,7 @@ class VllmBackend:
             generator=generator,
             settings=beams or settings,
             model_config=model_config,
+            parameters=None if empty is None else int(empty.num_parameters()),
             stop_token_ids=stops,
             model_path=model_path,
             adapter=adapter,
@@ -188,6 +191,7 @@ class VllmBackend:
             version=vllm.__version__,
             vllm_config=loaded.engine.vllm_config,
             model_config=loaded.model_config,
+            parameters=loaded.parameters,
             workers=workers,
             device=",".join(devices),
             generation=loaded.settings,

@@ -23,15 +23,14 @@ def empty_model(model_config: Any, trust_remote_code: bool) -> Any:
         return None
 
 
-def check_complete(model_path: str, model_config: Any, trust_remote_code: bool) -> None:
-    """Raises `RunFailed` of kind model where safetensors files in the folder lack tensors of the configuration.
+def check_complete(model_path: str, empty: Any) -> None:
+    """Raises `RunFailed` of kind model where safetensors files in the folder lack tensors of the `empty_model`.
 
     Only where every tensor that is there has the name that transformers gives it: others may be called otherwise, or
     be packed, and then nothing is known.
     """
     there = _names(Path(model_path))
-    empty = empty_model(model_config, trust_remote_code) if there else None
-    if empty is None:
+    if empty is None or not there:
         return
     wanted = set(empty.state_dict())
     if there <= wanted:

@@ -7,7 +7,6 @@ from typing import Any
 
 from llem_runner.backends.facts import model_files, stop_token_warnings, torch_build
 from llem_runner.backends.protocol import BackendFacts
-from llem_runner.backends.vllm.checkpoint import empty_model
 from llem_runner.contract import ExperimentConfig
 from llem_runner.environment import installed_versions
 from llem_runner.metrics.flops import Arithmetic
@@ -68,6 +67,7 @@ def facts_of(
     version: str,
     vllm_config: Any,
     model_config: Any,
+    parameters: int | None,
     workers: list[dict[str, Any]],
     device: str,
     generation: dict[str, Any],
@@ -79,7 +79,10 @@ def facts_of(
     load_s: dict[str, float],
     preemptions: int,
 ) -> BackendFacts:
-    """`workers`: what each answered to `Extension.llem_model`; `load_s`: durations of loading that vLLM told."""
+    """`workers`: what each answered to `Extension.llem_model`; `load_s`: durations of loading that vLLM told.
+
+    `parameters`: the model's own count. vLLM pads vocabularies and splits matrices, so that its own is another number.
+    """
     text_config = model_config.get_text_config(decoder=True)
     return BackendFacts(
         name="vllm",
@@ -87,7 +90,7 @@ def facts_of(
         device_used=device,
         effective={**effective_settings(vllm_config), "generation": generation},
         packages=installed_versions(*_PACKAGES),
-        parameters=_parameters(model_config, config.trust_remote_code),
+        parameters=parameters,
         # On a CPU vLLM repacks the matrices into memory of its own, which its parameters do not show.
         model_bytes=sum(worker["bytes"] for worker in workers) if device.startswith("cuda") else None,
         stop_token_ids=stop_token_ids,
@@ -102,12 +105,6 @@ def facts_of(
         notes={"load_s": load_s, "torch": torch_build(), "workers": len(workers), "preemptions": preemptions},
         processes_per_gpu=1 if device.startswith("cuda") else 0,
     )
-
-
-def _parameters(model_config: Any, trust_remote_code: bool) -> int | None:
-    """The model's own count: vLLM pads vocabularies and splits matrices, so that its own is another number."""
-    empty = empty_model(model_config, trust_remote_code)
-    return None if empty is None else int(empty.num_parameters())
 
 
 def _warnings(
