@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from interleaved import interval, pairs
+from interleaved import interval, pairs, sentence
 from model_folder import model_folder
 
 INPUT_TOKENS, TARGET = (8, 24, 64), 0.98
@@ -44,11 +44,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(report))
         return
-    print(
-        f"{report['model']}, batch {report['batch_size']}: {report['backend_tokens_per_s']:.0f} tokens/s, ratio to the "
-        f"bare script {report['ratio']:.3f} (95 %: {report['lower']:.3f} to {report['upper']:.3f}, "
-        f"{report['pairs']} pairs, target {TARGET})"
-    )
+    print(sentence(report, f"batch {arguments.batch_size}", "the bare script", TARGET))
 
 
 def _arguments() -> argparse.Namespace:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 
 def pairs(
@@ -33,6 +34,15 @@ def interval(ratios: Sequence[float]) -> dict[str, float]:
     mean = statistics.fmean(logs)
     half = t.ppf(0.975, len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
     return {"ratio": math.exp(mean), "lower": math.exp(mean - half), "upper": math.exp(mean + half)}
+
+
+def sentence(report: Mapping[str, Any], what: str, rival: str, target: float) -> str:
+    """A report of `pairs` and `interval` for people: tokens/s, the ratio with its interval, and what it should be."""
+    return (
+        f"{report['model']}, {what}: {report['backend_tokens_per_s']:.0f} tokens/s, ratio to {rival} "
+        f"{report['ratio']:.3f} (95 %: {report['lower']:.3f} to {report['upper']:.3f}, {report['pairs']} pairs, "
+        f"target {target})"
+    )
 
 
 def _seconds(work: Callable[[], object]) -> float:

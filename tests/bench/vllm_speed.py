@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from interleaved import interval, pairs
+from interleaved import interval, pairs, sentence
 from model_folder import model_folder
 
 TARGET = 0.99
@@ -55,11 +55,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(report))
         return
-    print(
-        f"{report['model']}, {report['requests']} requests: {report['backend_tokens_per_s']:.0f} tokens/s, ratio to "
-        f"vllm bench throughput {report['ratio']:.3f} (95 %: {report['lower']:.3f} to {report['upper']:.3f}, "
-        f"{report['pairs']} pairs, target {TARGET})"
-    )
+    print(sentence(report, f"{arguments.prompts} requests", "vllm bench throughput", TARGET))
 
 
 def _arguments() -> argparse.Namespace:
