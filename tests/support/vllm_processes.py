@@ -13,11 +13,6 @@ def engines_of(process: psutil.Process) -> list[psutil.Process]:
     return [child for child in process.children(recursive=True) if child.name().startswith("VLLM::")]
 
 
-def engines_begun_since(before: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Those below this process that were not there `before`: of tests in one process each has engines of its own."""
-    return [child for child in engines_of(psutil.Process()) if child not in before]
-
-
 def wait_until_gone(processes: Sequence[psutil.Process]) -> None:
     """Until none of them runs; one that nobody has waited for is gone."""
     assert processes, "there was nothing that could end"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from tiny_engine import ENDS_AN_ENGINE
 from tokenizer_families import HOSTILE_TEXTS
 
 from llem.launch.models import prepare_builtin
@@ -24,8 +25,7 @@ from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 from llem_runner.contract.builtin import SMOLLM2_135M
 from llem_runner.workload.tokens import PromptEncoder
 
-# vLLM leaves a connection of its own to the garbage collector when its engine ends.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = ENDS_AN_ENGINE
 
 MOST = 24
 LIMIT = 24

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from llem_process import llem, the_study
+from tiny_engine import ENDS_AN_ENGINE
 
-# vLLM leaves a connection of its own to the garbage collector when its engine ends.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = ENDS_AN_ENGINE
 
 N, MOST = 6, 24
 STUDY = f"""

@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
-from tiny_engine import MOST, experiment, make_adapter
-from vllm_processes import engines_begun_since, engines_of, wait_until_gone
+from tiny_engine import ENDS_AN_ENGINE, MOST, experiment, make_adapter
+from vllm_processes import engines_of, wait_until_gone
 
 from llem_runner.backends.protocol import RequestOutput
 from llem_runner.backends.registry import open_backend
@@ -22,8 +22,7 @@ from llem_runner.backends.vllm.sampling import beam_arguments, sampling_argument
 from llem_runner.lifeline import Stopped
 from llem_runner.metrics.saturation import saturated_share
 
-# vLLM leaves a connection of its own to the garbage collector when its engine ends.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = ENDS_AN_ENGINE
 
 ENGINE = {"kv_cache_memory_bytes": 3 * 2**19}
 PASSTHROUGH = {"long_prefill_token_threshold": 128}
@@ -36,13 +35,7 @@ def adapter(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engines_before() -> list[psutil.Process]:
-    """Engines of other tests of this process."""
-    return engines_of(psutil.Process())
-
-
-@pytest.fixture(scope="module")
-def backend(engines_before: list[psutil.Process], folder: Path, adapter: Path) -> Iterator[VllmBackend]:
+def backend(folder: Path, adapter: Path) -> Iterator[VllmBackend]:
     backend = open_backend("vllm")
     assert isinstance(backend, VllmBackend)
     config = experiment(
@@ -187,11 +180,9 @@ def test_what_a_pass_that_breaks_off_had_asked_for_is_taken_back(
     assert tokens(ask(prompts)) == expected
 
 
-def test_claim_7_no_process_of_the_engine_is_left_when_the_model_is_unloaded(
-    backend: VllmBackend, engines_before: list[psutil.Process]
-) -> None:
+def test_claim_7_no_process_of_the_engine_is_left_when_the_model_is_unloaded(backend: VllmBackend) -> None:
     """The last one here: it ends the engine that all others share."""
-    processes = engines_begun_since(engines_before)
+    processes = engines_of(psutil.Process())
     assert {process.name() for process in processes} == {"VLLM::EngineCore", "VLLM::Worker"}
     backend.unload()
     wait_until_gone(processes)

@@ -11,14 +11,14 @@ from typing import Any
 
 import psutil
 import pytest
-from tiny_engine import experiment
+from tiny_engine import ENDS_AN_ENGINE, experiment
 from vllm_processes import engines_of
 
 from llem_runner.backends.protocol import Backend
 from llem_runner.backends.registry import open_backend
 from llem_runner.contract import FailureKind, RunFailed
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = ENDS_AN_ENGINE
 ENOUGH = {"kv_cache_memory_bytes": 2**24}
 Refused = Callable[..., RunFailed]
 

@@ -6,9 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from llem_runner.contract import ExperimentConfig
 
 MOST = 12
+ENDS_AN_ENGINE = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+"""vLLM leaves a connection of its own to the garbage collector when its engine ends."""
 
 
 def experiment(model: Path, engine: dict[str, Any] | None = None, **keys: Any) -> ExperimentConfig:
