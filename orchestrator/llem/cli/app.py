@@ -5,7 +5,6 @@ Commands are imported when they are called: `llem --help` loads neither pydantic
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import sys
@@ -13,14 +12,15 @@ from pathlib import Path
 
 import click
 
+from llem.cli.lazy import LazyCommands
 from llem.errors import LlemError
 from llem.printable import on_own_lines
 from llem.version import __version__
 
-# Command → (its one-line help, kept here so that listing it imports nothing).
 _COMMANDS = {
     "run": "Run a study, go on with one (--resume), or run a single experiment (--model).",
     "plan": "Show what a study expands to, without running it.",
+    "images": "The images that runs are made from.",
     "config": "Show and change the user settings.",
     "schema": "Print the JSON Schema of the study file, for editors.",
     "energy": "Estimate the energy of spans of a recorded power timeline, with bounds.",
@@ -28,25 +28,12 @@ _COMMANDS = {
 }
 
 
-class _LazyCommands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"llem.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group(cls=_LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyCommands,
+    package="llem.cli",
+    one_line=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="llem")
 def _llem() -> None:
     """What does this LLM inference cost in energy, and which configuration costs least?"""

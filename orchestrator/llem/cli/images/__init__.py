@@ -1,0 +1,14 @@
+"""`llem images`."""
+
+from __future__ import annotations
+
+import click
+
+from llem.cli.lazy import LazyCommands
+
+_COMMANDS: dict[str, str] = {}
+
+
+@click.group(name="images", cls=LazyCommands, package="llem.cli.images", one_line=_COMMANDS)
+def command() -> None:
+    """The images that runs are made from."""
