@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llem.errors import NotReadyError
+from llem.launch.gpu_facts import Driver, GpuMemory, cuda_version
 from llem_runner.contract import ExperimentConfig
 from llem_runner.power.boards import is_simulated
 from llem_runner.power.visible import PhysicalBoard, visible_uuids
@@ -99,6 +100,32 @@ def memory_used(uuids: Sequence[str]) -> dict[str, int | None]:
     What the driver reserves for itself counts, as in the readings of the runner.
     """
     return _ask(uuids, lambda pynvml, handle: int(pynvml.nvmlDeviceGetMemoryInfo(handle).used))
+
+
+def memory_of(uuids: Sequence[str]) -> dict[str, GpuMemory]:
+    """The memory of each GPU, without those that do not tell."""
+
+    def memory(pynvml: Any, handle: Any) -> GpuMemory:
+        info = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        # Only the second version of the call tells apart what the driver keeps; older drivers do not know it.
+        with suppress(pynvml.NVMLError):
+            info = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
+        return GpuMemory(int(info.total), int(info.used))
+
+    return {uuid: found for uuid, found in _ask(uuids, memory).items() if found is not None}
+
+
+def driver() -> Driver:
+    """The driver of this machine, as far as NVML tells."""
+    import pynvml
+
+    version: str | None = None
+    cuda: str | None = None
+    with suppress(pynvml.NVMLError), _opened(pynvml):
+        version = pynvml.nvmlSystemGetDriverVersion()
+        number = pynvml.nvmlSystemGetCudaDriverVersion_v2()
+        cuda = f"{number // 1000}.{number % 1000 // 10}"
+    return Driver(version, cuda_version(cuda))
 
 
 def compute_processes(uuids: Sequence[str]) -> dict[str, int | None]:

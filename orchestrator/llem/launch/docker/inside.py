@@ -34,6 +34,8 @@ class Inside:
         self._stop = stop
         self._facts = engine.facts
         self._driver: GpuDriver = "nvidia"
+        self.reports: dict[str, ProbeReport] = {}
+        """What was last seen in each image, by its id."""
 
     def gpus_named(self, uuids: Sequence[str]) -> Gpus | None:
         """What to ask the engine for, to be given these GPUs; None for none."""
@@ -101,4 +103,5 @@ class Inside:
         def request(where: Workplace, image: EngineImage) -> Json:
             return self.request(image, ("probe", EXCHANGE), where.shown, gpus, where.labels)
 
-        return probed(self._engine, image, where, request, self._stop)
+        self.reports[image.id] = probed(self._engine, image, where, request, self._stop)
+        return self.reports[image.id]

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from llem.checklist import Checklist
 from llem.ended import Ended
 from llem.errors import NotReadyError
 from llem.launch.docker.container import Container
@@ -26,12 +27,14 @@ from llem.launch.docker.folders import (
 from llem.launch.docker.images import default_image, find_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
+from llem.launch.docker.look_around import Wanted, look_around
 from llem.launch.docker.mounts import check_volumes
 from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.probe import workplace
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
 from llem.launch.gpu_choice import places_of
-from llem.launch.gpus import Gpu, memory_used
+from llem.launch.gpu_facts import GpuFacts, cuda_needed
+from llem.launch.gpus import Gpu, driver, memory_of, memory_used
 from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
 from llem.launch.shared_folder import polled
 from llem.version import __version__
@@ -114,27 +117,39 @@ class DockerLauncher:
         return f"containers of {names} ({self._facts.name})"
 
     def prepare(
-        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+        self,
+        backends: Sequence[str],
+        images: Mapping[str, str],
+        parent: Path,
+        checklist: Checklist,
+        resumed: str | None = None,
     ) -> Mapping[str, Image]:
         """Remove what dead hosts of ours left, find the images, look around inside each, and list the GPUs."""
         self._parent = parent
         _ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
         for backend in backends:
             name = images.get(backend) or default_image(backend)
-            self._images[backend] = _ready(
-                partial(find_image, self._engine, name, self._pinned.get(backend), self._notice)
-            )
-        first, *others = dict.fromkeys(self._images.values())
-        with workplace(parent, self._owner) as where:
-            if self._wants_gpus:
-                find = partial(self._inside.find_gpus, where, first, self._wanted, self._environment)
-                self._gpus = _ready(find)
-            else:
-                others = [first, *others]
-            gpus = self._inside.gpus_named([gpu.uuid for gpu in self._gpus])
-            for image in others:
-                _ready(partial(self._inside.look, where, image, gpus))
+            with checklist.checking(f"image of {backend}") as found:
+                find = partial(find_image, self._engine, name, self._pinned.get(backend), self._notice)
+                self._images[backend] = _ready(find)
+                found(f"{name} ({self._images[backend].digest})")
+        there = list(dict.fromkeys(self._images.values()))
+        wanted = Wanted(self._wanted, self._environment) if self._wants_gpus else None
+        with checklist.checking("study folders"), workplace(parent, self._owner) as where:
+            self._gpus = _ready(partial(look_around, self._inside, where, there, wanted, checklist))
         return {backend: image.described for backend, image in self._images.items()}
+
+    def gpu_facts(self) -> GpuFacts:
+        """By NVML of the host; where it has none, as seen from inside a container."""
+        seen = list(self._inside.reports.values())
+        uuids = [gpu.uuid for gpu in self._gpus]
+        inside = {uuid: memory for report in seen for uuid, memory in report.memory.items() if uuid in uuids}
+        needed = {backend: cuda_needed(image.environment) for backend, image in self._images.items()}
+        return GpuFacts(
+            memory=memory_of(uuids) or inside,
+            driver=next((report.driver for report in seen if report.driver.cuda), driver()),
+            cuda_needed={backend: cuda for backend, cuda in needed.items() if cuda},
+        )
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str:
         """Copy ours into the study's folder; a study that goes on has one there, unless somebody removed it."""
@@ -323,4 +338,4 @@ def _ready(call: Callable[[], Done]) -> Done:
     try:
         return call()
     except LaunchFailed as failure:
-        raise NotReadyError(f"{failure.kind}: {failure.message}") from failure
+        raise NotReadyError(f"{failure.kind}: {failure.what}", failure.remedy) from failure
