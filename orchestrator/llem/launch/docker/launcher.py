@@ -23,12 +23,14 @@ from llem.launch.docker.folders import (
     shown_model,
     shown_runner,
 )
-from llem.launch.docker.images import default_image, find_image
+from llem.launch.docker.image_names import default_image
+from llem.launch.docker.images import find_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
 from llem.launch.docker.mounts import check_volumes
 from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.probe import workplace
+from llem.launch.docker.pull import Progress, PullPolicy, PullsFailed, WantedImage, pull_missing, unseen
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
 from llem.launch.gpu_choice import places_of
 from llem.launch.gpus import Gpu, memory_used
@@ -72,12 +74,15 @@ class DockerLauncher:
         pinned: Mapping[str, str] | None = None,
         stop: Callable[[float], bool],
         notice: Callable[[str], None],
+        pull: Mapping[str, PullPolicy] | None = None,
+        progress: Progress = unseen,
         environment: Mapping[str, str] = os.environ,
         patience: Patience = _PATIENCE,
         connect: Callable[..., Engine] = Engine.connect,
     ) -> None:
         """`gpus` are those the study may use (None: all), `pinned` the digests that a study began with, by backend.
 
+        `pull` says by backend when images are pulled (missing, where it says nothing), `progress` hears how that goes.
         `stop(seconds)` waits and says whether we were asked to end; `notice` is for lines that people should see;
         `connect` finds the engine, as `Engine.connect` does.
         Raises NotReadyError where no engine answers.
@@ -85,6 +90,9 @@ class DockerLauncher:
         self._wants_gpus = wants_gpus
         self._wanted = gpus
         self._pinned = pinned or {}
+        self._pull = pull or {}
+        self._progress = progress
+        self._stop = stop
         self._notice = notice
         self._environment = environment
         self._patience = patience
@@ -116,14 +124,14 @@ class DockerLauncher:
     def prepare(
         self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
     ) -> Mapping[str, Image]:
-        """Remove what dead hosts of ours left, find the images, look around inside each, and list the GPUs."""
+        """Remove what dead hosts of ours left, pull and find the images, look around inside each, and list the GPUs."""
         self._parent = parent
         _ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
-        for backend in backends:
-            name = images.get(backend) or default_image(backend)
-            self._images[backend] = _ready(
-                partial(find_image, self._engine, name, self._pinned.get(backend), self._notice)
-            )
+        wanted = {backend: self._wanted_image(backend, images.get(backend)) for backend in backends}
+        pulled = partial(pull_missing, self._engine, list(wanted.values()), self._progress, self._stop, self._notice)
+        _ready(pulled)
+        for backend, each in wanted.items():
+            self._images[backend] = _ready(partial(find_image, self._engine, each.name, each.digest, self._notice))
         first, *others = dict.fromkeys(self._images.values())
         with workplace(parent, self._owner) as where:
             if self._wants_gpus:
@@ -304,6 +312,10 @@ class DockerLauncher:
         )
         return shown, allocation, warm
 
+    def _wanted_image(self, backend: str, name: str | None) -> WantedImage:
+        policy = self._pull.get(backend, "missing")
+        return WantedImage(name or default_image(backend), policy, self._pinned.get(backend))
+
     def _container(self, attempt: Attempt, gpu_uuids: Sequence[str]) -> Container:
         return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice, gpu_uuids)
 
@@ -324,3 +336,5 @@ def _ready(call: Callable[[], Done]) -> Done:
         return call()
     except LaunchFailed as failure:
         raise NotReadyError(f"{failure.kind}: {failure.message}") from failure
+    except PullsFailed as failed:
+        raise NotReadyError(failed.listed) from failed
