@@ -10,6 +10,9 @@ from typing import Literal
 from llem.errors import NotReadyError
 
 Status = Literal["ok", "warning", "failed", "skipped"]
+GPUS = "GPUs"
+"""The check whether runs can have the GPUs that they ask for."""
+
 _SIGNS: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
 
 

@@ -128,6 +128,12 @@ def driver() -> Driver:
     return Driver(version, cuda_version(cuda))
 
 
+def cuda_major() -> int | None:
+    """The newest major version of CUDA that this machine's driver knows; None where there is none, or it does not say."""
+    cuda = driver().cuda
+    return cuda[0] if cuda else None
+
+
 def compute_processes(uuids: Sequence[str]) -> dict[str, int | None]:
     """How many processes compute on each GPU; None where NVML does not tell."""
     return _ask(uuids, lambda pynvml, handle: len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)))

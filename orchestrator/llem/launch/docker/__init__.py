@@ -3,7 +3,10 @@
 engine.py      the connection: facts of the engine, and every call with a time-out and an error in our words
 request.py     what a run's container is, as the engine's API wants it (pure)
 folders.py     what a container is shown of the host: the runner, the model, the cache
+image_names.py what images are called, those that nobody named among them (pure)
 images.py      which image a backend's runs are made from
+pull.py        images that are missing are pulled: pull_one.py (retries), pull_stream.py (the engine's words),
+               pull_layers.py (how far), pull_faults.py (why not), registry.py and disk_space.py (is there room)
 removal.py     removing what strangers have filled
 probe.py       a look around inside, before the first run: Python, the runner, the folder, the GPUs
 gpu_access.py  which GPUs containers may have, and how the engine is asked for them (pure)
@@ -16,9 +19,21 @@ launcher.py    all of it, as the loop sees it
 """
 
 from llem.launch.docker.folders import remove_working_folders
-from llem.launch.docker.images import default_image, has_image
+from llem.launch.docker.image_names import default_image, published_image
+from llem.launch.docker.images import has_image
 from llem.launch.docker.launcher import DockerLauncher
 from llem.launch.docker.patience import Patience
+from llem.launch.docker.pull import Progress, PullPolicy
 from llem.launch.docker.request import ContainerSettings
 
-__all__ = ["ContainerSettings", "DockerLauncher", "Patience", "default_image", "has_image", "remove_working_folders"]
+__all__ = [
+    "ContainerSettings",
+    "DockerLauncher",
+    "Patience",
+    "Progress",
+    "PullPolicy",
+    "default_image",
+    "has_image",
+    "published_image",
+    "remove_working_folders",
+]

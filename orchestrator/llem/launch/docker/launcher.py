@@ -24,13 +24,15 @@ from llem.launch.docker.folders import (
     shown_model,
     shown_runner,
 )
-from llem.launch.docker.images import default_image, find_image
+from llem.launch.docker.image_names import default_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
-from llem.launch.docker.look_around import Wanted, look_around
+from llem.launch.docker.look_around import LookAround, WantedGpus
 from llem.launch.docker.mounts import check_volumes
 from llem.launch.docker.patience import Patience, Patiently
+from llem.launch.docker.preparation import Preparation
 from llem.launch.docker.probe import workplace
+from llem.launch.docker.pull import Progress, PullPolicy, WantedImage, pull_missing, unseen
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
 from llem.launch.gpu_choice import places_of
 from llem.launch.gpu_facts import GpuFacts, cuda_needed
@@ -75,12 +77,15 @@ class DockerLauncher:
         pinned: Mapping[str, str] | None = None,
         stop: Callable[[float], bool],
         notice: Callable[[str], None],
+        pull: Mapping[str, PullPolicy] | None = None,
+        progress: Progress = unseen,
         environment: Mapping[str, str] = os.environ,
         patience: Patience = _PATIENCE,
         connect: Callable[..., Engine] = Engine.connect,
     ) -> None:
         """`gpus` are those the study may use (None: all), `pinned` the digests that a study began with, by backend.
 
+        `pull` says by backend when images are pulled (missing, where it says nothing), `progress` hears how that goes.
         `stop(seconds)` waits and says whether we were asked to end; `notice` is for lines that people should see;
         `connect` finds the engine, as `Engine.connect` does.
         Raises NotReadyError where no engine answers.
@@ -88,6 +93,9 @@ class DockerLauncher:
         self._wants_gpus = wants_gpus
         self._wanted = gpus
         self._pinned = pinned or {}
+        self._pull = pull or {}
+        self._progress = progress
+        self._stop = stop
         self._notice = notice
         self._environment = environment
         self._patience = patience
@@ -124,19 +132,17 @@ class DockerLauncher:
         checklist: Checklist,
         resumed: str | None = None,
     ) -> Mapping[str, Image]:
-        """Remove what dead hosts of ours left, find the images, look around inside each, and list the GPUs."""
+        """Remove what dead hosts of ours left, pull and find the images, look around inside each, and list the GPUs."""
         self._parent = parent
         _ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
-        for backend in backends:
-            name = images.get(backend) or default_image(backend)
-            with checklist.checking(f"image of {backend}") as found:
-                find = partial(find_image, self._engine, name, self._pinned.get(backend), self._notice)
-                self._images[backend] = _ready(find)
-                found(f"{name} ({self._images[backend].digest})")
-        there = list(dict.fromkeys(self._images.values()))
-        wanted = Wanted(self._wanted, self._environment) if self._wants_gpus else None
-        with checklist.checking("study folders"), workplace(parent, self._owner) as where:
-            self._gpus = _ready(partial(look_around, self._inside, where, there, wanted, checklist))
+        wanted = {backend: self._wanted_image(backend, images.get(backend)) for backend in backends}
+        preparation = Preparation(self._engine, wanted, checklist, self._notice)
+        gpus = WantedGpus(self._wanted, self._environment) if self._wants_gpus else None
+        around = LookAround(self._inside, gpus, checklist)
+        _ready(preparation.find)
+        with checklist.checking("study folders"):
+            _ready(partial(preparation.look, workplace(parent, self._owner), around, self._have_pulled))
+        self._images, self._gpus = preparation.images, around.gpus
         return {backend: image.described for backend, image in self._images.items()}
 
     def gpu_facts(self) -> GpuFacts:
@@ -318,6 +324,13 @@ class DockerLauncher:
             host=place.host, gpu_uuids=place.gpu_uuids, model_path=model_path, adapter_path=adapter_path
         )
         return shown, allocation, warm
+
+    def _have_pulled(self, wanted: Sequence[WantedImage]) -> None:
+        pull_missing(self._engine, wanted, self._progress, self._stop, self._notice)
+
+    def _wanted_image(self, backend: str, name: str | None) -> WantedImage:
+        policy = self._pull.get(backend, "missing")
+        return WantedImage(name or default_image(backend), policy, self._pinned.get(backend))
 
     def _container(self, attempt: Attempt, gpu_uuids: Sequence[str]) -> Container:
         return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice, gpu_uuids)

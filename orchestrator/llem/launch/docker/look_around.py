@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from llem.checklist import Checklist
+from llem.checklist import GPUS, Checklist
 from llem.errors import NotReadyError
 from llem.launch.docker.engine import EngineImage
 from llem.launch.docker.gpu_access import check_seen
@@ -16,87 +16,86 @@ from llem.launch.gpus import Gpu
 from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
 
-GPUS = "GPUs"
-"""The check whether runs can have the GPUs that they ask for."""
-
-
-def container_check(image: EngineImage) -> str:
-    """The check whether runs can be made from an image: the runner starts, and writes into our folder."""
-    return f"container of {image.name}"
-
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedGpus:
     """GPUs that a study may use: `names` as in `execution.gpus` (None: all that CUDA_VISIBLE_DEVICES leaves)."""
 
     names: Sequence[int | str] | None
     environment: Mapping[str, str]
 
 
-def look_around(
-    inside: Inside, where: Workplace, images: Sequence[EngineImage], wanted: Wanted | None, checklist: Checklist
-) -> list[Gpu]:
-    """Look into each image and return the GPUs that runs can have; None are `wanted`: none.
+class LookAround:
+    """Looks into images, one after the other. `gpus` are those that runs can have, known after the first look.
 
-    Where nothing is to be judged, one look is enough: it finds the GPUs, and how this engine wants to be asked.
-    Raises LaunchFailed where we were asked to end.
+    Whether the runner starts, writes into our folder, and sees the GPUs is noted for each image. Where nothing is to be
+    judged one look is enough: it finds the GPUs, and how this engine wants to be asked.
     """
-    gpus: list[Gpu] = []
-    left = list(images)
-    if wanted is not None:
-        gpus = _find_gpus(inside, where, left, wanted, checklist)
-    elif not checklist.judging:
-        left = left[:1]
-    if not checklist.judging and wanted is not None:
-        return gpus
-    for image in left:
-        with _noting(checklist, container_check(image)):
-            report = inside.look(where, image, inside.gpus_named([gpu.uuid for gpu in gpus]))
-            if gpus:
-                check_seen(report, gpus)
-            checklist.ok(container_check(image))
-    return gpus
 
+    def __init__(self, inside: Inside, wanted: WantedGpus | None, checklist: Checklist) -> None:
+        """No GPUs are `wanted`: None."""
+        self.gpus: list[Gpu] = []
+        self._inside = inside
+        self._wanted = wanted
+        self._checklist = checklist
+        self._knows_gpus = wanted is None
+        self._has_looked = False
 
-def _find_gpus(
-    inside: Inside, where: Workplace, left: list[EngineImage], wanted: Wanted, checklist: Checklist
-) -> list[Gpu]:
-    """Look for them from the first image in which that is possible; `left` are then those to be looked into yet."""
-    for image in list(left):
+    def at(self, where: Workplace, images: Sequence[EngineImage]) -> None:
+        """Look into these. Raises LaunchFailed where we were asked to end."""
+        for image in images:
+            if self._wanted is not None and not self._knows_gpus:
+                self._find_gpus(where, image, self._wanted)
+            elif self._checklist.judging or not self._has_looked:
+                self._look(where, image)
+
+    def end(self) -> None:
+        """No further image is to be looked at."""
+        if not self._knows_gpus:
+            self._checklist.skip(GPUS, "as there is no image to look for them from")
+
+    def _find_gpus(self, where: Workplace, image: EngineImage, wanted: WantedGpus) -> None:
+        """Look for GPUs; where that is in vain for reasons of theirs, at the image without any."""
         try:
-            gpus = inside.find_gpus(where, image, wanted.names, wanted.environment)
+            self.gpus = self._inside.find_gpus(where, image, wanted.names, wanted.environment)
         except LaunchFailed as failure:
-            _raise_if_asked_to_end(failure)
-            if failure.kind is FailureKind.GPU_REQUEST:
-                _note(checklist, GPUS, failure)
-                return []
-            _note(checklist, container_check(image), failure)
-            left.remove(image)
+            if failure.kind is not FailureKind.GPU_REQUEST:
+                _note(self._checklist, _check_of(image), failure)
+                return
+            _note(self._checklist, GPUS, failure)
         except NotReadyError as error:
-            checklist.fail(GPUS, error.what, error.remedy)
-            return []
+            self._checklist.fail(GPUS, error.what, error.remedy)
         else:
-            left.remove(image)
-            checklist.ok(container_check(image))
-            checklist.ok(GPUS, "; ".join(map(str, gpus)) or "none: runs use the CPU")
-            return gpus
-    checklist.skip(GPUS, "as there is no image to look from")
-    return []
+            self._checklist.ok(_check_of(image))
+            self._checklist.ok(GPUS, "; ".join(map(str, self.gpus)) or "none: runs use the CPU")
+            self._has_looked = True
+        self._knows_gpus = True
+        if not self._has_looked:
+            self._look(where, image)
+
+    def _look(self, where: Workplace, image: EngineImage) -> None:
+        with noting(self._checklist, _check_of(image)):
+            report = self._inside.look(where, image, self._inside.gpus_named([gpu.uuid for gpu in self.gpus]))
+            if self.gpus:
+                check_seen(report, self.gpus)
+            self._checklist.ok(_check_of(image))
+        self._has_looked = True
 
 
 @contextmanager
-def _noting(checklist: Checklist, check: str) -> Iterator[None]:
+def noting(checklist: Checklist, check: str) -> Iterator[None]:
+    """A LaunchFailed within the `with` is noted and goes no further, but for that we were asked to end."""
     try:
         yield
     except LaunchFailed as failure:
-        _raise_if_asked_to_end(failure)
         _note(checklist, check, failure)
 
 
-def _raise_if_asked_to_end(failure: LaunchFailed) -> None:
-    if failure.kind is FailureKind.INTERRUPTED:
-        raise failure
+def _check_of(image: EngineImage) -> str:
+    return f"container of {image.name}"
 
 
 def _note(checklist: Checklist, check: str, failure: LaunchFailed) -> None:
+    if failure.kind is FailureKind.INTERRUPTED:
+        raise failure
     checklist.fail(check, f"{failure.kind}: {failure.what}", failure.remedy)
