@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llem.study.model_source import resolve_model
 from llem.study.plan import Plan
 from llem.study.settings import BackendPlace, UserSettings, effective_places
 from llem.study.study import Study
@@ -32,7 +31,6 @@ _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
     "execution.skip_preflight": _other(False),
 }
 _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
-    "lora.adapter_id": _other(None),
     "pytorch.num_processes": _other(1),
 }
 
@@ -43,7 +41,7 @@ def unavailable(study: Study, plan: Plan, places: Mapping[str, BackendPlace] | N
     `places` are the effective ones; without them only what the study itself writes is looked at.
     """
     placed = effective_places(study, UserSettings(), {}) if places is None else places
-    return [*_of_study(study), *_of_places(placed), *_of_experiments(study, plan)]
+    return [*_of_study(study), *_of_places(placed), *_of_experiments(plan)]
 
 
 def _of_study(study: Study) -> Iterator[Unavailable]:
@@ -60,16 +58,13 @@ def _of_places(places: Mapping[str, BackendPlace]) -> Iterator[Unavailable]:
             yield _answer(f"images.{backend}.pull", place.pull)
 
 
-def _of_experiments(study: Study, plan: Plan) -> Iterator[Unavailable]:
+def _of_experiments(plan: Plan) -> Iterator[Unavailable]:
     for key, is_later in _EXPERIMENT.items():
         for value in plan.distinct_values(key):
             if is_later(value):
                 yield _answer(key, value)
-    for model in plan.distinct_values("model"):
-        if resolve_model(model, study.base_folder).kind == "hub":
-            yield _answer("model", model, "models of the Hub; name a local folder or builtin:…")
 
 
-def _answer(key: str, value: Any, what: str | None = None) -> Unavailable:
+def _answer(key: str, value: Any) -> Unavailable:
     shown = str(value).lower() if isinstance(value, bool) else value
-    return Unavailable(key, value, f"{key}: {shown} is not available yet" + (f" ({what})" if what else ""))
+    return Unavailable(key, value, f"{key}: {shown} is not available yet")
