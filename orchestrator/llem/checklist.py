@@ -10,8 +10,11 @@ from typing import Literal
 from llem.errors import NotReadyError
 
 Status = Literal["ok", "warning", "failed", "skipped"]
+ENGINE = "engine"
+"""The check whether a container engine answers, and is new enough."""
 GPUS = "GPUs"
 """The check whether runs can have the GPUs that they ask for."""
+NO_GPUS = "none: runs use the CPU"
 
 _SIGNS: dict[Status, str] = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
 
@@ -95,19 +98,19 @@ class Checklist:
         self._findings.append(Finding(check, "skipped", f"not checked, {why}"))
 
     @contextmanager
-    def checking(self, check: str) -> Iterator[Callable[[str], None]]:
-        """A NotReadyError within the `with` is noted and goes no further; else all is well.
-
-        Yields a function that takes the words for that.
-        """
-        told = [""]
+    def noting(self, check: str) -> Iterator[None]:
+        """A NotReadyError within the `with` is noted and goes no further."""
         try:
-            yield lambda message: told.append(message)
-        except MachineNotReady:
-            raise
+            yield
         except NotReadyError as error:
             self.fail(check, error.what, error.remedy)
-        else:
+
+    @contextmanager
+    def checking(self, check: str) -> Iterator[Callable[[str], None]]:
+        """The same; without one all is well. Yields a function that takes the words for that."""
+        told = [""]
+        with self.noting(check):
+            yield lambda message: told.append(message)
             self.ok(check, told[-1])
 
     def raise_if_failed(self) -> None:

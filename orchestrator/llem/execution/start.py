@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from llem.checklist import ENGINE, Checklist
 from llem.errors import CliExit, LlemError, NotReadyError
 from llem.execution.begun import Begun, Machine, begin, reopen
 from llem.execution.check import Checked, check_study
@@ -31,10 +33,10 @@ from llem.execution.preflight import (
     Inputs,
     check_inputs,
     check_prompts_unchanged,
-    refuse_other_gpus,
-    refuse_without_gpu,
     with_models,
 )
+from llem.execution.readiness.needs import Needs
+from llem.execution.readiness.preflight import Preflight
 from llem.execution.session import Session
 from llem.execution.thermal_gate import ThermalGate, idle_seen
 from llem.execution.where import BackendWhere, Choice, Launchers, LaunchOptions, choose_where, only, open_launchers
@@ -83,10 +85,21 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         checked_path(study.base_folder.absolute() / study.name)
         parent = expanded(checked.output.folder)
         options = _options(study.docker, study.execution.gpus, plan.experiments.values())
-        with closing(_launchers(checked, options, launcher, observer, interrupts)) as launchers:
-            _prepare(launchers, parent, interrupts)
-            observer.notice(launchers.described(options.wants_gpus))
-            refuse_without_gpu(plan.experiments.values(), gpus=launchers.any_gpu())
+        needs = Needs(
+            experiments=dict(plan.experiments),
+            runs=dict.fromkeys(plan.experiments, study.execution.n_cycles),
+            inputs=checked.inputs,
+            base_folder=study.base_folder,
+            parent=parent,
+            gpus=study.execution.gpus,
+            save_timeline=checked.output.save_timeline,
+        )
+        preflight = Preflight(needs, judging=not study.execution.skip_preflight)
+        opened = _launchers(checked, options, launcher, observer, interrupts, preflight.checklist)
+        with closing(opened) as launchers:
+            with _not_interrupted(interrupts):
+                preflight.make_ready(launchers)
+            _tell(preflight, launchers, options.wants_gpus, observer)
             # The models last: a machine that is not ready should not learn of it after a download.
             inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
             launchers.check_readable(inputs.folders)
@@ -118,8 +131,12 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
             backend: facts.where.get(backend, BackendWhere(launcher="local")) for backend in backends
         }
         options = _options(facts.docker, facts.gpus, configs.values())
-        opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
+        checklist = Checklist()
+        opened = (
+            only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts, checklist)
+        )
         with closing(opened) as launchers:
+            checklist.raise_if_failed()
             _refuse_another_engine(begun, launchers)
             runner = launchers.keep_runner(folder.root, begun.runner) if begun.todo else None
             return _execute(replace(begun, runner=runner), inputs, launchers, observer, interrupts)
@@ -167,29 +184,39 @@ def _resumed_runs(session: Session, begun: Begun) -> StopReason:
         launchers.clear(session.facts.study_uid)
         todo = [run for run in begun.todo if run.run_id not in left.completed]
         if todo and not session.interrupts.requested:
-            session = _ready_to_go_on(session, todo)
+            session = _ready_to_go_on(session, todo, left.draining)
             left.drain(session)
         return run_plan(session, todo, begun.attempts)
     except (LeaseGivenUp, InterruptedEarly):
         return "interrupted"
 
 
-def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun]) -> Session:
-    """The session with all that the runs still to do need."""
+def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun], draining: Collection[str]) -> Session:
+    """The session with all that the runs still to do need; its own may still be leaving the GPUs `draining`."""
     launchers, facts, observer = session.launchers, session.facts, session.observer
     configs = {run.experiment_id: run.experiment for run in todo}
-    wants_gpus = _wants_gpus(configs.values())
-    backends = {config.backend for config in configs.values()}
-    with _not_interrupted(session.interrupts):
-        launchers.prepare(session.folder.root, facts.study_uid, backends)
-    observer.notice(launchers.described(wants_gpus))
-    refuse_without_gpu(configs.values(), gpus=launchers.any_gpu())
-    if wants_gpus:
-        refuse_other_gpus(facts.gpu_models, launchers.gpu_models())
     base_folder = Path(facts.base_folder)
+    needs = Needs(
+        experiments=configs,
+        runs=Counter(run.experiment_id for run in todo),
+        inputs=session.inputs,
+        base_folder=base_folder,
+        parent=session.folder.root,
+        gpus=facts.gpus,
+        save_timeline=facts.save_timeline,
+    )
+    preflight = Preflight(needs, judging=not facts.skip_preflight)
+    with _not_interrupted(session.interrupts):
+        preflight.make_ready(launchers, facts.study_uid, facts.gpu_models, draining)
+    _tell(preflight, launchers, _wants_gpus(configs.values()), observer)
     inputs = _with_models(session.inputs, configs, base_folder, observer, session.interrupts, facts.commits)
     launchers.check_readable(inputs.folders)
     return replace(session, inputs=inputs)
+
+
+def _tell(preflight: Preflight, launchers: Launchers, wants_gpus: bool, observer: Observer) -> None:
+    for line in (*preflight.told(), launchers.described(wants_gpus)):
+        observer.notice(line)
 
 
 def _refuse_another_engine(begun: Begun, launchers: Launchers) -> None:
@@ -219,12 +246,6 @@ def _with_models(
         return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait, pinned)
 
 
-def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts) -> None:
-    """`Launchers.prepare`; a Ctrl-C meanwhile is told as what it is."""
-    with _not_interrupted(interrupts):
-        launchers.prepare(parent)
-
-
 @contextmanager
 def _not_interrupted(interrupts: Interrupts) -> Iterator[None]:
     """Raise InterruptedEarly where somebody asked us to end within the `with`, whatever else went wrong then."""
@@ -240,16 +261,26 @@ def _not_interrupted(interrupts: Interrupts) -> Iterator[None]:
 
 
 def _launchers(
-    checked: Checked, options: LaunchOptions, given: Launcher | None, observer: Observer, interrupts: Interrupts
+    checked: Checked,
+    options: LaunchOptions,
+    given: Launcher | None,
+    observer: Observer,
+    interrupts: Interrupts,
+    checklist: Checklist,
 ) -> Launchers:
+    """The launchers of a study; those that cannot be had are noted in `checklist`, and left out."""
     if given is not None:
         return only(given, checked.places)
-    choice = choose_where(checked.places, images=ImagesHere(wants_gpus=options.wants_gpus))
-    return _open(choice, options, observer, interrupts)
+    choice = Choice({})
+    with checklist.noting(ENGINE):
+        choice = choose_where(checked.places, images=ImagesHere(wants_gpus=options.wants_gpus))
+    return _open(choice, options, observer, interrupts, checklist)
 
 
-def _open(choice: Choice, options: LaunchOptions, observer: Observer, interrupts: Interrupts) -> Launchers:
-    return open_launchers(choice, options, interrupts.wait, observer.notice, observer.image_pull)
+def _open(
+    choice: Choice, options: LaunchOptions, observer: Observer, interrupts: Interrupts, checklist: Checklist
+) -> Launchers:
+    return open_launchers(choice, options, interrupts.wait, observer.notice, observer.image_pull, checklist)
 
 
 def _options(

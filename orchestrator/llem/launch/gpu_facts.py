@@ -39,7 +39,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class GpuFacts:
-    """`memory` by UUID, without GPUs that do not tell. `cuda_needed`: what a backend was built for, where it is known."""
+    """`memory` by UUID, without GPUs that do not tell. `cuda_needed`: what a backend was built for, where known."""
 
     memory: Mapping[str, GpuMemory] = field(default_factory=dict)
     driver: Driver = Driver()

@@ -96,7 +96,9 @@ class ProbeReport(_Strict):
     def memory(self) -> dict[str, GpuMemory]:
         """The memory of the boards that tell, by UUID."""
         return {
-            gpu.uuid: GpuMemory(gpu.memory_total_bytes, max(0, gpu.memory_used_bytes - (gpu.memory_reserved_bytes or 0)))
+            gpu.uuid: GpuMemory(
+                gpu.memory_total_bytes, max(0, gpu.memory_used_bytes - (gpu.memory_reserved_bytes or 0))
+            )
             for gpu in self.gpus
             if gpu.memory_total_bytes is not None and gpu.memory_used_bytes is not None
         }

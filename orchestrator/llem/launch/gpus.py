@@ -129,7 +129,7 @@ def driver() -> Driver:
 
 
 def cuda_major() -> int | None:
-    """The newest major version of CUDA that this machine's driver knows; None where there is none, or it does not say."""
+    """The newest major version of CUDA that this machine's driver knows; None without one, or where it does not say."""
     cuda = driver().cuda
     return cuda[0] if cuda else None
 

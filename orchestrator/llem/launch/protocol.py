@@ -117,7 +117,7 @@ class Launcher(Protocol):
         """Raise NotReadyError where a run could not read one of these model or adapter folders."""
 
     def gpu_facts(self) -> GpuFacts:
-        """The memory of the GPUs that the study may use, and of the driver and the images what decides whether they fit.
+        """The memory of the GPUs that the study may use, and what tells whether driver and software go together.
 
         Known once it is prepared; what nobody could tell is left out.
         """

@@ -122,6 +122,8 @@ class DockerLauncher:
     def described(self) -> str:
         """How runs happen, for people."""
         names = ", ".join(dict.fromkeys(image.name for image in self._images.values()))
+        if not names:
+            return f"containers ({self._facts.name}, API {self._facts.api_version})"
         return f"containers of {names} ({self._facts.name})"
 
     def prepare(

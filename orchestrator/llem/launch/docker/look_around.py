@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from llem.checklist import GPUS, Checklist
+from llem.checklist import GPUS, NO_GPUS, Checklist
 from llem.errors import NotReadyError
 from llem.launch.docker.engine import EngineImage
 from llem.launch.docker.gpu_access import check_seen
@@ -67,7 +67,7 @@ class LookAround:
             self._checklist.fail(GPUS, error.what, error.remedy)
         else:
             self._checklist.ok(_check_of(image))
-            self._checklist.ok(GPUS, "; ".join(map(str, self.gpus)) or "none: runs use the CPU")
+            self._checklist.ok(GPUS, "; ".join(map(str, self.gpus)) or NO_GPUS)
             self._has_looked = True
         self._knows_gpus = True
         if not self._has_looked:

@@ -1,4 +1,4 @@
-"""Images found, looked into, and pulled where they are missing, in the order in which it costs least to learn the worst.
+"""Images found, looked into, and pulled where they are missing, in the order in which the worst is cheap to learn.
 
 images that are here → looks into them, and the GPUs → if all is well so far: pulls → looks into what was pulled
 """
@@ -13,7 +13,8 @@ from llem.launch.docker.engine import Engine, EngineImage
 from llem.launch.docker.images import find_image
 from llem.launch.docker.look_around import LookAround, noting
 from llem.launch.docker.probe import Workplace
-from llem.launch.docker.pull import PullsFailed, WantedImage, reference_to_pullfrom llem.launch.protocol import LaunchFailed
+from llem.launch.docker.pull import PullsFailed, WantedImage, reference_to_pull
+from llem.launch.protocol import LaunchFailed
 
 Pull = Callable[[Sequence[WantedImage]], None]
 """Has every image there, or raises PullsFailed, LaunchFailed."""
@@ -45,7 +46,7 @@ class Preparation:
                     self._to_pull.append(backend)
 
     def look(self, workplace: AbstractContextManager[Workplace], around: LookAround, pull: Pull) -> None:
-        """Look into them, pull the others, and look into these. Raises NotReadyError where `workplace` can't be made."""
+        """Look into them, pull the others, and look into these. NotReadyError where there can be no `workplace`."""
         with workplace as where:
             around.at(where, _distinct(self.images.values()))
             self._pull(pull)
@@ -75,8 +76,8 @@ class Preparation:
             failures = {self._wanted[backend].name: failure for backend in backends}
         for backend in backends:
             with noting(self._checklist, _check_of(backend)):
-                if failure := failures.get(self._wanted[backend].name):
-                    raise failure
+                if why := failures.get(self._wanted[backend].name):
+                    raise why
                 self._find(backend)
 
     def _find(self, backend: str) -> None:

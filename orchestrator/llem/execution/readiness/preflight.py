@@ -1,0 +1,93 @@
+"""Before the first run of a study that begins or goes on: cheap checks first, downloads once all else is well."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from llem.checklist import GPUS, Checklist
+from llem.errors import NotReadyError
+from llem.execution.preflight import refuse_other_gpus, refuse_without_gpu
+from llem.execution.readiness.folder import check_folder
+from llem.execution.readiness.gpus import check_count, check_driver, check_in_use
+from llem.execution.readiness.memory import check_forecast
+from llem.execution.readiness.models import check_models
+from llem.execution.readiness.needs import Needs
+from llem.execution.where import Launchers
+from llem.launch.gpu_choice import places_of, usable_gpus
+from llem.launch.gpu_facts import GpuMemory
+from llem.launch.gpus import installed_gpus, memory_of
+from llem.launch.protocol import Place
+
+
+class Preflight:
+    """The checks for one study. `checklist` has what was noted before it, where launchers were made.
+
+    Without `judging` (`execution.skip_preflight`) only that is looked for which runs cannot do without: an engine,
+    their images, and the GPUs that they are given.
+    """
+
+    def __init__(self, needs: Needs, *, judging: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self.checklist = Checklist(judging)
+        self._needs = needs
+        self._clock = clock
+        self._began_s = clock()
+
+    def make_ready(
+        self,
+        launchers: Launchers,
+        resumed: str | None = None,
+        began_with: Sequence[str] | None = None,
+        draining: Collection[str] = (),
+    ) -> None:
+        """Prepare the launchers, and check all that can be checked.
+
+        Of a study that goes on, `resumed` is its uid, `began_with` the models of the GPUs that it began with (None: not
+        known), and `draining` are GPUs that runs of its own may still be leaving.
+        Raises MachineNotReady that names everything that is wrong.
+        """
+        on_host = self._judge_before_downloads(launchers, draining) if self.checklist.judging else False
+        backends = {config.backend for config in self._needs.experiments.values()}
+        launchers.prepare(self._needs.parent, self.checklist, resumed, backends)
+        if self.checklist.stands(GPUS):
+            self._check_gpus(launchers, began_with)
+        if self.checklist.judging and self._needs.on_gpus and launchers.any_gpu():
+            facts = launchers.gpu_facts()
+            check_driver(self._needs, facts, self.checklist)
+            if not on_host:
+                self._judge_gpus(launchers.places(), facts.memory, draining)
+        self.checklist.raise_if_failed()
+
+    def told(self) -> Iterator[str]:
+        """What people should know of it, in lines."""
+        for warning in self.checklist.warnings:
+            yield f"{warning.check}: {warning.message} {warning.remedy}".rstrip()
+        if not self.checklist.judging:
+            yield "Preflight is skipped, as the study asks: what is wrong with this machine, its runs will tell."
+            return
+        made = [finding for finding in self.checklist.findings if finding.status != "skipped"]
+        yield f"Preflight: {len(made)} checks, {self._clock() - self._began_s:.1f} s."
+
+    def _check_gpus(self, launchers: Launchers, began_with: Sequence[str] | None) -> None:
+        with self.checklist.noting(GPUS):
+            refuse_without_gpu(self._needs.experiments.values(), gpus=launchers.any_gpu())
+        with self.checklist.noting(GPUS):
+            refuse_other_gpus(began_with if self._needs.on_gpus else None, launchers.gpu_models())
+
+    def _judge_before_downloads(self, launchers: Launchers, draining: Collection[str]) -> bool:
+        """All that needs no image; whether GPUs were among it, as they are where the host has NVML."""
+        check_folder(self._needs, self.checklist)
+        check_models(self._needs, launchers, self.checklist)
+        # Whoever cannot list them here is told so where they are asked for.
+        with suppress(NotReadyError):
+            if self._needs.on_gpus and (gpus := usable_gpus(installed_gpus(), self._needs.gpus, os.environ)):
+                self._judge_gpus(places_of(gpus), memory_of([gpu.uuid for gpu in gpus]), draining)
+                return True
+        return False
+
+    def _judge_gpus(self, places: Sequence[Place], memory: Mapping[str, GpuMemory], draining: Collection[str]) -> None:
+        check_count(self._needs, places, self.checklist)
+        check_in_use(places, memory, draining, self.checklist)
+        check_forecast(self._needs, places, memory, self.checklist)
