@@ -48,16 +48,17 @@ class Preflight:
         known), and `draining` are GPUs that runs of its own may still be leaving.
         Raises MachineNotReady that names everything that is wrong.
         """
-        on_host = self._judge_before_downloads(launchers, draining) if self.checklist.judging else False
+        judge = _Judge(self._needs, self.checklist, launchers, draining)
+        if self.checklist.judging:
+            judge.before_anything()
+            self.checklist.before_downloads = judge.gpus_seen
         backends = {config.backend for config in self._needs.experiments.values()}
         launchers.prepare(self._needs.parent, self.checklist, resumed, backends)
         if self.checklist.stands(GPUS):
             self._check_gpus(launchers, began_with)
-        if self.checklist.judging and self._needs.on_gpus and launchers.any_gpu():
-            facts = launchers.gpu_facts()
-            check_driver(self._needs, facts, self.checklist)
-            if not on_host:
-                self._judge_gpus(launchers.places(), facts.memory, draining)
+        if self.checklist.judging:
+            judge.gpus_seen()
+            judge.driver()
         self.checklist.raise_if_failed()
 
     def told(self) -> Iterator[str]:
@@ -76,18 +77,41 @@ class Preflight:
         with self.checklist.noting(GPUS):
             refuse_other_gpus(began_with if self._needs.on_gpus else None, launchers.gpu_models())
 
-    def _judge_before_downloads(self, launchers: Launchers, draining: Collection[str]) -> bool:
-        """All that needs no image; whether GPUs were among it, as they are where the host has NVML."""
-        check_folder(self._needs, self.checklist)
-        check_models(self._needs, launchers, self.checklist)
-        # Whoever cannot list them here is told so where they are asked for.
-        with suppress(NotReadyError):
-            if self._needs.on_gpus and (gpus := usable_gpus(installed_gpus(), self._needs.gpus, os.environ)):
-                self._judge_gpus(places_of(gpus), memory_of([gpu.uuid for gpu in gpus]), draining)
-                return True
-        return False
 
-    def _judge_gpus(self, places: Sequence[Place], memory: Mapping[str, GpuMemory], draining: Collection[str]) -> None:
-        check_count(self._needs, places, self.checklist)
-        check_in_use(places, memory, draining, self.checklist)
-        check_forecast(self._needs, places, memory, self.checklist)
+class _Judge:
+    """The checks that only judge. GPUs are judged once, as soon as they are known."""
+
+    def __init__(self, needs: Needs, checklist: Checklist, launchers: Launchers, draining: Collection[str]) -> None:
+        self._needs = needs
+        self._checklist = checklist
+        self._launchers = launchers
+        self._draining = draining
+        self._knows_gpus = not needs.on_gpus
+
+    def before_anything(self) -> None:
+        """All that needs no image: GPUs among it where this host has NVML."""
+        check_folder(self._needs, self._checklist)
+        check_models(self._needs, self._launchers, self._checklist)
+        # Whoever cannot list them is told so where they are asked for.
+        with suppress(NotReadyError):
+            if not self._knows_gpus:
+                gpus = usable_gpus(installed_gpus(), self._needs.gpus, os.environ)
+                self._gpus(places_of(gpus), memory_of([gpu.uuid for gpu in gpus]))
+
+    def gpus_seen(self) -> None:
+        """GPUs that were listed from inside a container by now."""
+        if not self._knows_gpus:
+            self._gpus(self._launchers.places(), self._launchers.gpu_facts().memory)
+
+    def driver(self) -> None:
+        """The driver, once every image has been looked into."""
+        if self._needs.on_gpus and self._launchers.any_gpu():
+            check_driver(self._needs, self._launchers.gpu_facts(), self._checklist)
+
+    def _gpus(self, places: Sequence[Place], memory: Mapping[str, GpuMemory]) -> None:
+        if not any(place.gpu_uuids for place in places):
+            return
+        self._knows_gpus = True
+        check_count(self._needs, places, self._checklist)
+        check_in_use(places, memory, self._draining, self._checklist)
+        check_forecast(self._needs, places, memory, self._checklist)

@@ -107,11 +107,15 @@ class DockerLauncher:
         self._inside = Inside(self._engine, settings, self._caller, stop)
         self._patiently = Patiently(patience.start_s, stop, notice)
         self._images: dict[str, EngineImage] = {}
-        self._gpus: list[Gpu] = []
+        self._around: LookAround | None = None
         self._parent = Path()
         self._runner: Shown | None = None
         self._runs: dict[str, _Run] = {}
         self._to_remove: list[Container] = []
+
+    @property
+    def _gpus(self) -> list[Gpu]:
+        return self._around.gpus if self._around else []
 
     @property
     def engine_id(self) -> str | None:
@@ -140,11 +144,12 @@ class DockerLauncher:
         wanted = {backend: self._wanted_image(backend, images.get(backend)) for backend in backends}
         preparation = Preparation(self._engine, wanted, checklist, self._notice)
         gpus = WantedGpus(self._wanted, self._environment) if self._wants_gpus else None
-        around = LookAround(self._inside, gpus, checklist)
+        # Known from here on as far as they are found.
+        self._images = preparation.images
+        self._around = around = LookAround(self._inside, gpus, checklist)
         _ready(preparation.find)
         with checklist.checking("study folders"):
             _ready(partial(preparation.look, workplace(parent, self._owner), around, self._have_pulled))
-        self._images, self._gpus = preparation.images, around.gpus
         return {backend: image.described for backend, image in self._images.items()}
 
     def gpu_facts(self) -> GpuFacts:

@@ -46,10 +46,11 @@ class Preparation:
                     self._to_pull.append(backend)
 
     def look(self, workplace: AbstractContextManager[Workplace], around: LookAround, pull: Pull) -> None:
-        """Look into them, pull the others, and look into these. NotReadyError where there can be no `workplace`."""
+        """Look into them, `pull` the others, and look into these. NotReadyError where there can be no `workplace`."""
         with workplace as where:
             around.at(where, _distinct(self.images.values()))
-            self._pull(pull)
+            if self._to_pull:
+                self._pull(pull)
             pulled = [self.images[backend] for backend in self._to_pull if backend in self.images]
             around.at(where, _distinct(pulled))
             around.end()
@@ -58,6 +59,7 @@ class Preparation:
         never = [backend for backend in self._to_pull if self._wanted[backend].policy == "never"]
         others = [backend for backend in self._to_pull if backend not in never]
         self._pull_these(never, pull)
+        self._checklist.before_downloads()
         if self._checklist.failed:
             for backend in others:
                 self._checklist.skip(_check_of(backend), "as nothing is pulled while something else is wrong")
