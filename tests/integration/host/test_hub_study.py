@@ -68,6 +68,23 @@ def test_claim_10_6_a_study_of_a_gated_hub_model_runs_its_commit_is_in_the_resul
     assert not [path for path in written if TOKEN.encode() in path.read_bytes()]
 
 
+def test_claim_10_6_an_adapter_of_the_hub_is_applied_and_its_commit_is_in_the_result(
+    hub: HubServer, tiny: Path, tmp_path: Path
+) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    get_peft_model(
+        AutoModelForCausalLM.from_pretrained(tiny), LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    ).save_pretrained(tmp_path / "adapter")
+    hub.models["org/lora"] = HubRepo.of_folder(tmp_path / "adapter")
+    (tmp_path / "study.yaml").write_text(STUDY + "lora: {adapter_id: org/lora}\n")
+    done = llem("run", "study.yaml", cwd=tmp_path, env=hub.environment(tmp_path / "hf"))
+    assert done.returncode == 0, done.stderr
+    [result] = results(the_study(tmp_path / "results"))
+    assert result["environment"]["model"]["adapter"]["revision"] == hub.models["org/lora"].commit
+
+
 def test_claim_10_6_a_resumed_study_keeps_its_commit_though_the_branch_has_moved_on(
     hub: HubServer, tmp_path: Path, start_llem: Hosts
 ) -> None:
