@@ -91,9 +91,9 @@ def _in_the_cache(model: HubModel, repo: CachedRepo, cache: Path, error: BaseExc
             f"copy {repo.root.name} into the cache.{near(model.repo, cache)}"
         )
     if missing := repo.missing(model, commit):
-        more = f" and {len(missing) - _NAMED} more" * (len(missing) > _NAMED)
+        names = ", ".join(missing[:_NAMED]) + f" and {len(missing) - _NAMED} more" * (len(missing) > _NAMED)
         raise Unavailable(
-            f"{model.described}{at} is in the cache ({cache}) only in part, without {', '.join(missing[:_NAMED])}{more},"
-            f" and {why}. With a network the same command fetches the rest."
+            f"{model.described}{at} is in the cache ({cache}) only in part, without {names}, and "
+            f"{why}. With a network the same command fetches the rest."
         )
     return Found(model, commit, note=why)
