@@ -94,7 +94,7 @@ def driver_installed(root: Path = Path("/")) -> bool:
 
 
 def cuda_major() -> int | None:
-    """The newest major version of CUDA that this machine's driver knows; None where there is none, or it does not say."""
+    """The newest major version of CUDA that this machine's driver knows; None where no driver says it."""
     import pynvml
 
     with suppress(pynvml.NVMLError), _opened(pynvml):
