@@ -60,7 +60,7 @@ def _there(each: ListedImage, unknown: str) -> str:
         each.variant,
         each.there.architecture,
         f"built {each.there.created[:10]}",
-        f"contract {each.there.contract}" if each.there.contract else "no runner of llem in it",
+        f"contract {each.there.contract}" if each.there.contract else "no label of a contract",
         each.there.digest,
     ]
     return ", ".join(fact for fact in facts if fact)
