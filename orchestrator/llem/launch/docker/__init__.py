@@ -15,16 +15,19 @@ inside.py      requests and looks around, as one engine does them for one caller
 patience.py    for an engine that went away and may come back
 container.py   one container from its creation to its removal
 leftovers.py   containers of hosts that died
+ready.py       what fails before the first run, in words
+stock.py       the images on the engine, without any study
 launcher.py    all of it, as the loop sees it
 """
 
 from llem.launch.docker.folders import remove_working_folders
-from llem.launch.docker.image_names import default_image, published_image
+from llem.launch.docker.image_names import default_image, published_image, variant_of
 from llem.launch.docker.images import has_image
 from llem.launch.docker.launcher import DockerLauncher
 from llem.launch.docker.patience import Patience
-from llem.launch.docker.pull import Progress, PullPolicy
+from llem.launch.docker.pull import Progress, PullPolicy, WantedImage
 from llem.launch.docker.request import ContainerSettings
+from llem.launch.docker.stock import images_there, pull_images
 
 __all__ = [
     "ContainerSettings",
@@ -32,8 +35,12 @@ __all__ = [
     "Patience",
     "Progress",
     "PullPolicy",
+    "WantedImage",
     "default_image",
     "has_image",
+    "images_there",
     "published_image",
+    "pull_images",
     "remove_working_folders",
+    "variant_of",
 ]

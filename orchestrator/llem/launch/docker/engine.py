@@ -76,6 +76,8 @@ class EngineImage:
     """When it was built (RFC 3339)."""
     contract: str | None = None
     """The version of the contract of the runner that it carries, from its label."""
+    tags: tuple[str, ...] = ()
+    """All names that it has on the engine."""
 
     @property
     def described(self) -> Image:
@@ -143,6 +145,7 @@ class Engine:
             size_bytes=int(found.get("Size") or 0),
             created=str(found.get("Created") or ""),
             contract=(config.get("Labels") or {}).get(CONTRACT_LABEL),
+            tags=tuple(found.get("RepoTags") or ()),
         )
 
     def create(self, request: Json, name: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from llem.version import __version__
 
@@ -15,6 +16,7 @@ CUDA_MAJORS = (12, 13)
 """The major versions of CUDA that images are published for."""
 
 _HUB = "docker.io"
+_VARIANT = re.compile(rf"\A{re.escape(__version__)}-(cpu|cu[0-9]+)\Z")
 
 
 def default_image(backend: str) -> str:
@@ -32,6 +34,12 @@ def published_image(backend: str, cuda_major: int | None, environment: Mapping[s
         return f"{registry}/{default_image(backend)}-cpu"
     fitting = max((major for major in CUDA_MAJORS if major <= cuda_major), default=CUDA_MAJORS[0])
     return f"{registry}/{default_image(backend)}-cu{fitting}"
+
+
+def variant_of(names: Iterable[str]) -> str | None:
+    """What an image of ours was built for (`cpu`, `cu12`), from the tags it has; None where none of them says so."""
+    tags = (parts_of(name)[1] for name in names)
+    return next((hit[1] for tag in tags if (hit := _VARIANT.search(tag))), None)
 
 
 def registry_of(image: str) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from llem.checklist import Checklist
 from llem.ended import Ended
@@ -33,6 +33,7 @@ from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.preparation import Preparation
 from llem.launch.docker.probe import workplace
 from llem.launch.docker.pull import Progress, PullPolicy, WantedImage, pull_missing, unseen
+from llem.launch.docker.ready import ready
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
 from llem.launch.gpu_choice import places_of
 from llem.launch.gpu_facts import GpuFacts, cuda_needed
@@ -48,8 +49,6 @@ _NOT_THE_GPU = (FailureKind.ENGINE_UNREACHABLE, FailureKind.DISK, FailureKind.IM
 """Why a look at a GPU's memory may fail without anything being wrong with the GPU."""
 _KILL_WITHIN_S = 10
 _PATIENCE = Patience()
-
-Done = TypeVar("Done")
 
 
 @dataclass
@@ -101,7 +100,7 @@ class DockerLauncher:
         self._patience = patience
         self._caller = Caller(os.geteuid(), os.getegid(), tuple(os.getgroups()))
         self._connect = connect
-        self._engine = _ready(connect)
+        self._engine = ready(connect)
         self._facts = self._engine.facts
         self._owner = self._caller.inside(self._facts)
         self._inside = Inside(self._engine, settings, self._caller, stop)
@@ -140,16 +139,16 @@ class DockerLauncher:
     ) -> Mapping[str, Image]:
         """Remove what dead hosts of ours left, pull and find the images, look around inside each, and list the GPUs."""
         self._parent = parent
-        _ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
+        ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
         wanted = {backend: self._wanted_image(backend, images.get(backend)) for backend in backends}
         preparation = Preparation(self._engine, wanted, checklist, self._notice)
         gpus = WantedGpus(self._wanted, self._environment) if self._wants_gpus else None
         # Known from here on as far as they are found.
         self._images = preparation.images
         self._around = around = LookAround(self._inside, gpus, checklist)
-        _ready(preparation.find)
+        ready(preparation.find)
         with checklist.checking("study folders"):
-            _ready(partial(preparation.look, workplace(parent, self._owner), around, self._have_pulled))
+            ready(partial(preparation.look, workplace(parent, self._owner), around, self._have_pulled))
         return {backend: image.described for backend, image in self._images.items()}
 
     def gpu_facts(self) -> GpuFacts:
@@ -184,7 +183,7 @@ class DockerLauncher:
         for folder in mounted:
             check_weights_readable(folder, self._owner[0])
         for image in self._images.values() if mounted else ():
-            _ready(partial(check_volumes, image))
+            ready(partial(check_volumes, image))
 
     def capacity(self) -> list[Place]:
         """One place for each GPU model, or the CPU."""
@@ -222,7 +221,7 @@ class DockerLauncher:
         """The container of this attempt, running or ended, that a dead host has left. Raises NotReadyError."""
         try:
             # Where nobody can tell, the run may still go on: it must not be made to share its GPU with a second one.
-            found = _ready(lambda: self._patiently(lambda: self._engine.inspect(attempt.handle)))
+            found = ready(lambda: self._patiently(lambda: self._engine.inspect(attempt.handle)))
         except ContainerGone:
             return None
         if found["State"]["Status"] == "created":
@@ -351,11 +350,3 @@ class DockerLauncher:
     def _remove_what_is_left(self) -> None:
         if self._to_remove and self._engine.answers():
             self._to_remove = [container for container in self._to_remove if not container.remove()]
-
-
-def _ready(call: Callable[[], Done]) -> Done:
-    """`call`, before the first run: what fails now makes all runs impossible. Raises NotReadyError."""
-    try:
-        return call()
-    except LaunchFailed as failure:
-        raise NotReadyError(f"{failure.kind}: {failure.what}", failure.remedy) from failure

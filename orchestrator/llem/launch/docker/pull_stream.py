@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
+
+from llem.launch.docker.credentials import quiet_helpers
 
 
 class PullRefused(Exception):
@@ -31,8 +32,7 @@ class PullStream:
         import urllib3
 
         try:
-            # A helper that is not there is told in an error of its own.
-            warnings.filterwarnings("ignore", message="docker-credential-", category=UserWarning)
+            quiet_helpers()
             with docker.from_env(version=self._api_version).api as client:
                 client.hooks["response"].append(self._keep)
                 for line in client.pull(self._image, stream=True, decode=True):
