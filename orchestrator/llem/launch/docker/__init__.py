@@ -5,6 +5,9 @@ request.py     what a run's container is, as the engine's API wants it (pure)
 folders.py     what a container is shown of the host: the runner, the model, the cache
 images.py      which image a backend's runs are made from
 removal.py     removing what strangers have filled
+image_check.py whether runs can be made from an image: looked at once, and kept
+verdict.py     what was found in an image (image_facts, image_findings, image_start, engine_versions: pure)
+known_images.py what is known of images, in the user's cache
 probe.py       a look around inside, before the first run: Python, the runner, the folder, the GPUs
 gpu_access.py  which GPUs containers may have, and how the engine is asked for them (pure)
 mounts.py      whether what a container is to be shown can be shown

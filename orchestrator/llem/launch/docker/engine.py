@@ -46,6 +46,8 @@ class EngineFacts:
     podman: bool = False
     cdi: bool = False
     """Whether it can inject devices by the names of the Container Device Interface."""
+    machine: str = ""
+    """The family of its processors, as their kernel says it: `x86_64`, `aarch64`."""
     memlock_bytes: int = -1
     """Memory that a container may lock, as pinned buffers are; -1: all. An engine without full rights gives less."""
 
@@ -60,6 +62,8 @@ class EngineImage:
     """That of the registry it came from; of one that was built here, its id."""
     environment: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    architecture: str = ""
+    """What it was made for, in the words of images: `amd64`, `arm64`."""
 
     @property
     def described(self) -> Image:
@@ -122,6 +126,7 @@ class Engine:
             digest=str(digests[0]).rpartition("@")[2] if digests else str(found["Id"]),
             environment=tuple(config.get("Env") or ()),
             volumes=tuple(config.get("Volumes") or ()),
+            architecture=str(found.get("Architecture") or ""),
         )
 
     def create(self, request: Json, name: str) -> str:
@@ -245,12 +250,18 @@ def _facts(version: Json, info: Json) -> EngineFacts:
         name=f"{'Podman' if podman else 'Docker'} {version.get('Version', '')}".strip(),
         id="" if podman else str(info.get("ID") or ""),
         memory_bytes=int(info.get("MemTotal") or 0),
+        machine=_machine(str(info.get("Architecture") or "")),
         rootless=any("name=rootless" in option for option in options),
         userns=any("name=userns" in option for option in options),
         selinux=any("name=selinux" in option for option in options),
         podman=podman,
         cdi=podman or bool(info.get("CDISpecDirs")),
     )
+
+
+def _machine(architecture: str) -> str:
+    """Podman names architectures as images do, Docker as kernels do."""
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
 
 
 def _version_numbers(text: str) -> tuple[int, ...]:

@@ -31,6 +31,8 @@ class ImageFacts(_Strict):
     """Files that only somebody else may read are not there for whom a run is."""
     python: Version
     python_path: _Path | None
+    other_pythons: _Paths
+    """Newer ones on its PATH, which have names like `python3.12`."""
     implementation: _Words
     """`cpython`, or another Python."""
     machine: _Words

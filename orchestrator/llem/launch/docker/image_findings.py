@@ -1,47 +1,23 @@
-"""Whether an image has what runs need, judged by what a look inside said. Pure: all limits are here.
+"""Whether an image has what runs need, judged by what a look inside said. Pure.
 
 ok        it is there
-warning   runs begin, and may end early or be slow
+warning   runs begin, and some of them may fail, or nobody knows
 missing   no run would come to an end
 """
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from llem.launch.docker.engine_versions import ENGINES, LEAST_PYDANTIC, LEAST_PYTHON, EnginePackage, is_older
 from llem.launch.docker.image_facts import ImageFacts, ImageLook
-
-LEAST_PYTHON = "3.10"
-LEAST_PYDANTIC = "2.8"
 
 Level = Literal["ok", "warning", "missing"]
 
-
-@dataclass(frozen=True)
-class EnginePackage:
-    """A package that a backend is made of: below `least` something it needs is not there, namely `needed_for`.
-
-    `tested` is the oldest that llem's own tests run on; between the two nobody knows.
-    """
-
-    least: str
-    tested: str
-    needed_for: str
-
-
-ENGINES: dict[str, dict[str, EnginePackage]] = {
-    "pytorch": {
-        "torch": EnginePackage("2.4", "2.6", "what transformers itself asks for"),
-        "transformers": EnginePackage("4.56", "5.16.1", "the argument dtype of from_pretrained, which sets precision"),
-    },
-    "vllm": {
-        "vllm": EnginePackage("0.32", "0.32", "the engine's own loop and times, which llem reads step by step"),
-    },
-}
-"""Backend → its packages."""
+_OF_THE_ENGINE = "llem asks the engine for a tmpfs there that can be written and executed: see the engine's settings."
 
 
 @dataclass(frozen=True)
@@ -52,3 +28,128 @@ class Finding:
     subject: str
     message: str
     remedy: str = ""
+
+    @property
+    def text(self) -> str:
+        """In a sentence or two."""
+        return f"{self.subject}: {self.message}. {self.remedy}".strip()
+
+
+def backends_in(facts: ImageFacts) -> tuple[str, ...]:
+    """The backends all of whose packages are there, in whatever version."""
+    return tuple(name for name, packages in ENGINES.items() if all(_version(facts, each) for each in packages))
+
+
+def no_engine() -> Finding:
+    """An image that has the engine of no backend."""
+    wanted = " nor ".join(f"{' and '.join(packages)} (backend {name})" for name, packages in ENGINES.items())
+    return Finding("missing", "engine", f"none is installed for this Python: neither {wanted}")
+
+
+def judge(facts: ImageFacts, backends: Collection[str], machine: str) -> Iterator[Finding]:
+    """What is to be said of an image for these backends; `machine` is the processors' family of the engine's machine.
+
+    Without backends their packages are not judged.
+    """
+    yield from _architecture(facts, machine)
+    yield _python(facts)
+    if is_older(facts.python, LEAST_PYTHON):
+        # What is installed for that Python would have to be installed anew for another one.
+        return
+    yield from _closed(facts)
+    yield _package(facts, "pydantic", EnginePackage(LEAST_PYDANTIC, LEAST_PYDANTIC, "reading what a run is asked for"))
+    packages = {name: package for backend in backends for name, package in ENGINES[backend].items()}
+    for name, package in packages.items():
+        yield _package(facts, name, package)
+    if packages:
+        yield from _compiling(facts)
+
+
+def judge_container(look: ImageLook) -> Iterator[Finding]:
+    """The same of the container that a look was made in."""
+    for folder in look.unwritable:
+        yield Finding("missing", folder, f"user {look.image.uid} cannot write there", _OF_THE_ENGINE)
+    for folder in look.noexec:
+        yield Finding("warning", folder, "what is compiled into it cannot be loaded (noexec)", _OF_THE_ENGINE)
+
+
+def _architecture(facts: ImageFacts, machine: str) -> Iterator[Finding]:
+    if machine and facts.machine != machine:
+        yield Finding(
+            "missing",
+            "architecture",
+            f"its Python is for {facts.machine} and this machine is {machine}: what would be measured is an emulator",
+            "Pull or build it for this machine (--platform).",
+        )
+
+
+def _python(facts: ImageFacts) -> Finding:
+    where = f" ({facts.python_path})" if facts.python_path else ""
+    if is_older(facts.python, LEAST_PYTHON):
+        return Finding(
+            "missing",
+            "python",
+            f"python3 is {facts.python}{where}, and {LEAST_PYTHON} or newer is needed",
+            _newer_python(facts),
+        )
+    what = ", ".join(filter(None, (facts.implementation, facts.machine, facts.libc)))
+    return Finding("ok", "python", f"{facts.python}{where}, {what}")
+
+
+def _newer_python(facts: ImageFacts) -> str:
+    needed = f"pydantic {LEAST_PYDANTIC} or newer and the engine are needed for that one"
+    if facts.other_pythons:
+        return f"RUN ln -sf {shlex.quote(facts.other_pythons[0])} /usr/local/bin/python3 ({needed})"
+    return f"Take an image with a newer Python ({needed})."
+
+
+def _closed(facts: ImageFacts) -> Iterator[Finding]:
+    if facts.unreadable:
+        paths = " ".join(map(shlex.quote, facts.unreadable))
+        yield Finding(
+            "missing",
+            "permissions",
+            f"user {facts.uid}, whom runs are of, may not read {', '.join(facts.unreadable)}",
+            f"RUN chmod -R a+rX {paths}",
+        )
+
+
+def _package(facts: ImageFacts, name: str, package: EnginePackage) -> Finding:
+    version = _version(facts, name)
+    install = f"RUN python3 -m pip install '{name}>={package.tested}'"
+    if version is None:
+        home = "" if facts.uid == 0 else f", or not for user {facts.uid} (a package in root's home is nobody else's)"
+        return Finding("missing", name, f"not installed{home}", install)
+    if is_older(version, package.least):
+        wanted = f"{package.least} or newer is needed for {package.needed_for}"
+        return Finding("missing", name, f"{version} is too old: {wanted}", install)
+    if is_older(version, package.tested):
+        return Finding("warning", name, f"{version} may do; {package.tested} is the oldest that llem is tested with")
+    return Finding("ok", name, version + (_built_for(facts) if name == "torch" else ""))
+
+
+def _version(facts: ImageFacts, name: str) -> str | None:
+    """Builds for the CPU alone have a name of their own."""
+    return facts.packages.get(name) or facts.packages.get(f"{name}-cpu")
+
+
+def _built_for(facts: ImageFacts) -> str:
+    if facts.torch_cuda:
+        return f", built for CUDA {facts.torch_cuda}"
+    return f", built for ROCm {facts.torch_rocm}" if facts.torch_rocm else ", built without CUDA"
+
+
+def _compiling(facts: ImageFacts) -> Iterator[Finding]:
+    # Triton makes kernels for GPUs with a C compiler, TorchInductor those for CPUs with a C++ compiler.
+    kind, compiler = ("C", facts.c_compiler) if facts.torch_cuda else ("C++", facts.cxx_compiler)
+    absent = [*([] if compiler else [f"a {kind} compiler"]), *([] if facts.python_headers else ["Python's headers"])]
+    if not absent:
+        yield Finding("ok", "compiler", f"{compiler}, with Python's headers")
+        return
+    yield Finding(
+        "warning",
+        "compiler",
+        f"without {' and '.join(absent)} nothing can be compiled on the spot: pytorch.torch_compile, and vllm but for "
+        "vllm.engine.enforce_eager",
+        "In Debian's words: RUN apt-get update && apt-get install -y --no-install-recommends g++ python3-dev",
+    )

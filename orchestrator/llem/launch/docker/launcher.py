@@ -23,6 +23,7 @@ from llem.launch.docker.folders import (
     shown_model,
     shown_runner,
 )
+from llem.launch.docker.image_check import check_engines
 from llem.launch.docker.images import default_image, find_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
@@ -134,6 +135,7 @@ class DockerLauncher:
             gpus = self._inside.gpus_named([gpu.uuid for gpu in self._gpus])
             for image in others:
                 _ready(partial(self._inside.look, where, image, gpus))
+        _ready(partial(check_engines, self._inside, self._images))
         return {backend: image.described for backend, image in self._images.items()}
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str:
