@@ -84,7 +84,7 @@ class Inside:
         return probe_report(where)
 
     def look_at(self, where: Workplace, image: EngineImage, gpus: Gpus | None = None) -> Seen:
-        """What is seen of an image, which may lack all that it should have. Raises LaunchFailed where the engine refuses.
+        """What is seen of an image, which may lack all it should have. Raises LaunchFailed where the engine refuses.
 
         An engine that cannot raise limits is from then on asked for no more than we have.
         """
