@@ -61,6 +61,7 @@ def _image() -> "dict[str, object]":
         "torch_rocm": rocm,
         "pynvml": importlib.util.find_spec("pynvml") is not None,
         "unreadable": [str(path) for path in _unreadable()[:_MOST_PATHS]],
+        "closed_path": [str(path) for path in _path_folders() if _is_closed(path)][:_MOST_PATHS],
         "c_compiler": _first_command("gcc", "cc", "clang"),
         "cxx_compiler": _first_command("g++", "c++", "clang++"),
         "python_headers": os.access(headers, os.R_OK),
@@ -122,6 +123,10 @@ def _package_folders() -> "list[Path]":
     installed = [sysconfig.get_paths().get(kind) for kind in ("purelib", "platlib")]
     further = site.getsitepackages() if hasattr(site, "getsitepackages") else []
     return [Path(folder) for folder in [*sys.path, *installed, *further] if folder]
+
+
+def _path_folders() -> "list[Path]":
+    return [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
 
 
 def _is_of_ours(name: str) -> bool:

@@ -21,12 +21,17 @@ class EnginePackage:
     needed_for: str
 
 
+_TORCH = EnginePackage("2.4", "2.6", "every engine that will do")
+
 ENGINES: dict[str, dict[str, EnginePackage]] = {
     "pytorch": {
-        "torch": EnginePackage("2.4", "2.6", "every transformers that will do"),
+        "torch": _TORCH,
         "transformers": EnginePackage("4.56", "5.16.1", "precision (the argument dtype of from_pretrained)"),
     },
-    "vllm": {"vllm": EnginePackage("0.32", "0.32", "the times of each request (llem goes its engine's steps itself)")},
+    "vllm": {
+        "torch": _TORCH,
+        "vllm": EnginePackage("0.32", "0.32", "the times of each request (llem takes its engine's steps itself)"),
+    },
 }
 """Backend → the packages that make it."""
 

@@ -30,7 +30,9 @@ class ImageReport:
     `facts.torch_cuda` is the CUDA that its torch was built for.
     """
 
-    image: EngineImage
+    name: str
+    digest: str | None
+    """None where the engine does not have it."""
     backends: tuple[str, ...]
     """Those that it was judged for."""
     findings: tuple[Finding, ...]
@@ -54,19 +56,21 @@ def check_image(
     """
     if not fresh and (facts := inside.facts_known(image)):
         judged, without = _judged_for(facts, backends)
-        found = [*judge(facts, judged, inside.machine), *without]
-        return ImageReport(image, judged, tuple(found), facts, cached=True)
+        found = [*judge(facts, judged, inside.architecture), *without]
+        return ImageReport(image.name, image.digest, judged, tuple(found), facts, cached=True)
     with workplaces() as where:
         try:
             seen = inside.look_at(where, image)
         except LaunchFailed as failure:
             if failure.kind is not FailureKind.IMAGE_UNUSABLE:
                 raise
-            return ImageReport(image, tuple(backends), (Finding("missing", "container", failure.message),), None)
+            return ImageReport(
+                image.name, image.digest, tuple(backends), (Finding("missing", "container", failure.message),), None
+            )
     seen_facts = seen.look.image if seen.look else None
     judged, without = _judged_for(seen_facts, backends)
-    found = [*findings_of(image, seen, judged, inside.machine), *without]
-    return ImageReport(image, judged, tuple(found), seen_facts)
+    found = [*findings_of(image, seen, judged, inside.architecture), *without]
+    return ImageReport(image.name, image.digest, judged, tuple(found), seen_facts)
 
 
 def check_engines(inside: Inside, images: Mapping[str, EngineImage]) -> None:
@@ -76,7 +80,7 @@ def check_engines(inside: Inside, images: Mapping[str, EngineImage]) -> None:
     """
     for backend, image in images.items():
         facts = inside.facts_known(image)
-        if facts and (missing := missing_of(list(judge(facts, (backend,), inside.machine)))):
+        if facts and (missing := missing_of(list(judge(facts, (backend,), inside.architecture)))):
             raise unusable(image, missing)
 
 

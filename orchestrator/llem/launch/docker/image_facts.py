@@ -47,6 +47,8 @@ class ImageFacts(_Strict):
     """Whether it can be imported: the mounted one is."""
     unreadable: _Paths
     """Folders of Python packages that this user may not read."""
+    closed_path: _Paths
+    """Folders of its PATH that this user may not look into: another python3 may be there."""
     c_compiler: _Path | None
     cxx_compiler: _Path | None
     python_headers: bool

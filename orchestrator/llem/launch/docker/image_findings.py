@@ -14,6 +14,7 @@ from typing import Literal
 
 from llem.launch.docker.engine_versions import ENGINES, LEAST_PYDANTIC, LEAST_PYTHON, EnginePackage, is_older
 from llem.launch.docker.image_facts import ImageFacts, ImageLook
+from llem.launch.docker.image_names import architecture_of
 
 Level = Literal["ok", "warning", "missing"]
 
@@ -46,12 +47,12 @@ def no_engine() -> Finding:
     return Finding("missing", "engine", f"none is installed for this Python: neither {wanted}")
 
 
-def judge(facts: ImageFacts, backends: Collection[str], machine: str) -> Iterator[Finding]:
-    """What is to be said of an image for these backends; `machine` is the processors' family of the engine's machine.
+def judge(facts: ImageFacts, backends: Collection[str], architecture: str) -> Iterator[Finding]:
+    """What is to be said of an image for these backends on an engine's machine that executes `architecture` (`amd64`).
 
     Without backends their packages are not judged.
     """
-    yield from _architecture(facts, machine)
+    yield from _architecture(facts, architecture)
     yield _python(facts)
     if is_older(facts.python, LEAST_PYTHON):
         # What is installed for that Python would have to be installed anew for another one.
@@ -73,13 +74,14 @@ def judge_container(look: ImageLook) -> Iterator[Finding]:
         yield Finding("warning", folder, "what is compiled into it cannot be loaded (noexec)", _OF_THE_ENGINE)
 
 
-def _architecture(facts: ImageFacts, machine: str) -> Iterator[Finding]:
-    if machine and facts.machine != machine:
+def _architecture(facts: ImageFacts, architecture: str) -> Iterator[Finding]:
+    own = architecture_of(facts.machine)
+    if architecture and own != architecture:
         yield Finding(
             "missing",
             "architecture",
-            f"its Python is for {facts.machine} and this machine is {machine}: what would be measured is an emulator",
-            "Pull or build it for this machine (--platform).",
+            f"its Python is for {own} and this machine is {architecture}: what would be measured is an emulator",
+            f"Pull or build it with --platform linux/{architecture}",
         )
 
 
@@ -118,14 +120,20 @@ def _package(facts: ImageFacts, name: str, package: EnginePackage) -> Finding:
     version = _version(facts, name)
     install = f"RUN python3 -m pip install '{name}>={package.tested}'"
     if version is None:
-        home = "" if facts.uid == 0 else f", or not for user {facts.uid} (a package in root's home is nobody else's)"
-        return Finding("missing", name, f"not installed{home}", install)
+        return Finding("missing", name, f"not installed{_or_hidden(facts)}", install)
     if is_older(version, package.least):
         wanted = f"{package.least} or newer is needed for {package.needed_for}"
         return Finding("missing", name, f"{version} is too old: {wanted}", install)
     if is_older(version, package.tested):
         return Finding("warning", name, f"{version} may do; {package.tested} is the oldest that llem is tested with")
     return Finding("ok", name, version + (_built_for(facts) if name == "torch" else ""))
+
+
+def _or_hidden(facts: ImageFacts) -> str:
+    """Where else a package may be, if somebody is sure that he installed it."""
+    if facts.closed_path:
+        return f", unless it is that of {', '.join(facts.closed_path)} on its PATH, closed to user {facts.uid}"
+    return f", or not for user {facts.uid}: a package in root's home is nobody else's" if facts.uid else ""
 
 
 def _version(facts: ImageFacts, name: str) -> str | None:

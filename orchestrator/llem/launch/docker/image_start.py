@@ -16,8 +16,11 @@ _DENIED = "permission denied"
 _NOT_EXECUTED = (126, 127)
 
 
-def why_it_did_not_begin(image: EngineImage, machine: str, state: Json, said: str) -> Finding:
-    """For a container of the image that ended as `state` tells, having `said` something, on a `machine` like x86_64."""
+def why_it_did_not_begin(image: EngineImage, architecture: str, state: Json, said: str) -> Finding:
+    """For a container of the image that ended as `state` tells, having `said` something.
+
+    `architecture` is what the machine executes (`amd64`).
+    """
     if state.get("OOMKilled"):
         return Finding(
             "missing",
@@ -26,7 +29,7 @@ def why_it_did_not_begin(image: EngineImage, machine: str, state: Json, said: st
             "Raise it.",
         )
     last = ([line for line in said.splitlines() if line.strip()] or [str(state.get("Error") or "it said nothing")])[-1]
-    if found := why_not_executed(image, machine, int(state["ExitCode"]), last):
+    if found := why_not_executed(image, architecture, int(state["ExitCode"]), last):
         return found
     return Finding(
         "missing",
@@ -35,14 +38,14 @@ def why_it_did_not_begin(image: EngineImage, machine: str, state: Json, said: st
     )
 
 
-def why_not_executed(image: EngineImage, machine: str, exit_code: int | None, words: str) -> Finding | None:
+def why_not_executed(image: EngineImage, architecture: str, exit_code: int | None, words: str) -> Finding | None:
     """What an engine's, or an init's, `words` on a python3 that it could not execute mean; None for any others.
 
     `exit_code` None: the engine refused to start the container at all.
     """
     lower = words.lower()
     if _FOREIGN in lower:
-        return _foreign(image, machine)
+        return _foreign(image, architecture)
     if exit_code not in (None, *_NOT_EXECUTED):
         return None
     if "python3" in lower and any(word in lower for word in _ABSENT):
@@ -64,16 +67,11 @@ def why_not_executed(image: EngineImage, machine: str, exit_code: int | None, wo
     return None
 
 
-def _foreign(image: EngineImage, machine: str) -> Finding:
+def _foreign(image: EngineImage, architecture: str) -> Finding:
     made_for = f"it is made for {image.architecture}" if image.architecture else "its python3 is for another machine"
     return Finding(
         "missing",
         "architecture",
-        f"{made_for}, and this machine ({machine}) cannot execute its python3 (exec format error)",
-        f"Pull or build it for this machine: docker pull --platform linux/{_of_images(machine)} {image.name}",
+        f"{made_for}, and this machine ({architecture}) cannot execute its python3 (exec format error)",
+        f"Pull or build it for this machine: docker pull --platform linux/{architecture} {image.name}",
     )
-
-
-def _of_images(machine: str) -> str:
-    """How images call a processor's family."""
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)

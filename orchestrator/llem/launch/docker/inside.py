@@ -11,6 +11,7 @@ from llem.launch.docker.engine import Engine, EngineImage, Json
 from llem.launch.docker.faults import LIMIT_REFUSED
 from llem.launch.docker.gpu_access import gpu_access
 from llem.launch.docker.image_facts import ImageFacts
+from llem.launch.docker.image_names import architecture_of
 from llem.launch.docker.known_images import KnownImages
 from llem.launch.docker.mounts import check_shown
 from llem.launch.docker.probe import Seen, Workplace, look_inside, probe_report
@@ -40,9 +41,9 @@ class Inside:
         self._driver: GpuDriver = "nvidia"
 
     @property
-    def machine(self) -> str:
-        """The family of the processors of the engine's machine."""
-        return self._facts.machine
+    def architecture(self) -> str:
+        """What the engine's machine executes, as images call it: `amd64`, `arm64`."""
+        return architecture_of(self._facts.architecture)
 
     def facts_known(self, image: EngineImage) -> ImageFacts | None:
         """What a look inside an image, this one's or an earlier one's, found of it; None where there was none."""
@@ -79,7 +80,7 @@ class Inside:
     def look(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
         """What is seen inside. Raises LaunchFailed, also where the image has not what every run needs."""
         seen = self.look_at(where, image, gpus)
-        if missing := missing_of(findings_of(image, seen, (), self.machine)):
+        if missing := missing_of(findings_of(image, seen, (), self.architecture)):
             raise unusable(image, missing)
         return probe_report(where)
 
@@ -92,7 +93,7 @@ class Inside:
             return self._look_once(where, image, gpus)
         except LaunchFailed as failure:
             if LIMIT_REFUSED not in failure.message or self._facts.memlock_bytes != -1:
-                raise in_words(image, self.machine, failure) from failure
+                raise in_words(image, self.architecture, failure) from failure
         self._facts = replace(self._facts, memlock_bytes=resource.getrlimit(resource.RLIMIT_MEMLOCK)[1])
         return self._look_once(where, image, gpus)
 

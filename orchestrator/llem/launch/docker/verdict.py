@@ -12,14 +12,14 @@ from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
 
 
-def findings_of(image: EngineImage, seen: Seen, backends: Collection[str], machine: str) -> list[Finding]:
-    """All that was found in an image for these backends, on a machine with processors like `x86_64`."""
+def findings_of(image: EngineImage, seen: Seen, backends: Collection[str], architecture: str) -> list[Finding]:
+    """All that was found in an image for these backends, on a machine that executes `architecture` (`amd64`)."""
     found: list[Finding] = []
     if seen.look:
-        found = [*judge(seen.look.image, backends, machine), *judge_container(seen.look)]
+        found = [*judge(seen.look.image, backends, architecture), *judge_container(seen.look)]
     # Of a runner that did not begin because something is missing nothing more is to be told.
     if not seen.began and not missing_of(found):
-        found.append(why_it_did_not_begin(image, machine, seen.state, seen.said))
+        found.append(why_it_did_not_begin(image, architecture, seen.state, seen.said))
     return found
 
 
@@ -38,9 +38,9 @@ def unusable(image: EngineImage, missing: Sequence[Finding]) -> LaunchFailed:
     )
 
 
-def in_words(image: EngineImage, machine: str, failure: LaunchFailed) -> LaunchFailed:
+def in_words(image: EngineImage, architecture: str, failure: LaunchFailed) -> LaunchFailed:
     """The engine's refusal to start a container; where its python3 is the reason, in words on the image."""
     if failure.kind is not FailureKind.IMAGE_UNUSABLE:
         return failure
-    finding = why_not_executed(image, machine, None, failure.message)
+    finding = why_not_executed(image, architecture, None, failure.message)
     return unusable(image, [finding]) if finding else failure
