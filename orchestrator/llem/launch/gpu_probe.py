@@ -7,23 +7,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from llem.launch.gpu_facts import Driver, GpuMemory, cuda_version
 from llem.launch.gpus import Gpu
+from llem.launch.strangers_json import Version, printable_only, read_record
 from llem_runner.contract.strict import Record
 
 # NVML's own buffers for a UUID and a name hold 96 characters.
 _UUID = Field(max_length=96, pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")
 _PCI_BUS_ID = Field(max_length=32, pattern=r"^[0-9A-Fa-f:.]+$")
-_VERSION = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9.+_!-]+$")
 _MOST_GPUS = 256
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must hold printable characters only")
-    return text
 
 
 class _Strict(Record):
@@ -38,7 +32,7 @@ class ProbedGpu(_Strict):
 
     uuid: Annotated[str, _UUID]
     index: int = Field(ge=0, lt=_MOST_GPUS)
-    name: Annotated[str, Field(min_length=1, max_length=96), AfterValidator(_printable)]
+    name: Annotated[str, Field(min_length=1, max_length=96), AfterValidator(printable_only)]
     pci_bus_id: Annotated[str, _PCI_BUS_ID]
     simulated: bool
     memory_used_bytes: int | None = Field(ge=0, lt=2**60)
@@ -53,15 +47,15 @@ class ProbedNvml(_Strict):
     """What became of NVML: "ok", "gpu_lost" (the boards that still answer are listed), or why it cannot be used."""
 
     outcome: Annotated[str, Field(max_length=64, pattern=r"^[a-z_]+$")]
-    message: Annotated[str, Field(max_length=2000), AfterValidator(_printable)] | None
+    message: Annotated[str, Field(max_length=2000), AfterValidator(printable_only)] | None
 
 
 class ProbedEngines(_Strict):
     """Versions of the inference engines' packages; None for one that is not installed."""
 
-    torch: Annotated[str, _VERSION] | None = None
-    transformers: Annotated[str, _VERSION] | None = None
-    vllm: Annotated[str, _VERSION] | None = None
+    torch: Version | None = None
+    transformers: Version | None = None
+    vllm: Version | None = None
 
 
 class ProbeReport(_Strict):
@@ -69,8 +63,8 @@ class ProbeReport(_Strict):
 
     nvml: ProbedNvml
     gpus: Annotated[tuple[ProbedGpu, ...], Field(strict=False, max_length=_MOST_GPUS)]
-    python: Annotated[str, _VERSION]
-    pydantic: Annotated[str, _VERSION]
+    python: Version
+    pydantic: Version
     contract_version: int
     engines: ProbedEngines
 
@@ -111,10 +105,4 @@ class ProbeReport(_Strict):
 
 def read_probe(record: Any) -> ProbeReport:
     """The probe's JSON value, checked. Raises ValueError with the reason where it is not what a probe prints."""
-    try:
-        return ProbeReport.model_validate(record)
-    except ValidationError as error:
-        # Of a stranger's text nothing is repeated: only where it is, and what is wrong with it.
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise ValueError(f"{where}: {first['msg']}") from error
+    return read_record(ProbeReport, record)

@@ -8,6 +8,9 @@ images.py      which image a backend's runs are made from
 pull.py        images that are missing are pulled: pull_one.py (retries), pull_stream.py (the engine's words),
                pull_layers.py (how far), pull_faults.py (why not), registry.py and disk_space.py (is there room)
 removal.py     removing what strangers have filled
+image_check.py whether runs can be made from an image: looked at once, and kept; image_verify.py without any study
+verdict.py     what was found in an image (image_facts, image_findings, image_start, engine_versions: pure)
+known_images.py what is known of images, in the user's cache
 probe.py       a look around inside, before the first run: Python, the runner, the folder, the GPUs
 gpu_access.py  which GPUs containers may have, and how the engine is asked for them (pure)
 mounts.py      whether what a container is to be shown can be shown
@@ -21,7 +24,9 @@ launcher.py    all of it, as the loop sees it
 """
 
 from llem.launch.docker.folders import remove_working_folders
+from llem.launch.docker.image_check import ImageReport
 from llem.launch.docker.image_names import default_image, published_image, variant_of
+from llem.launch.docker.image_verify import check_images
 from llem.launch.docker.images import has_image
 from llem.launch.docker.launcher import DockerLauncher
 from llem.launch.docker.patience import Patience
@@ -32,10 +37,12 @@ from llem.launch.docker.stock import images_there, pull_images
 __all__ = [
     "ContainerSettings",
     "DockerLauncher",
+    "ImageReport",
     "Patience",
     "Progress",
     "PullPolicy",
     "WantedImage",
+    "check_images",
     "default_image",
     "has_image",
     "images_there",

@@ -24,10 +24,11 @@ from llem.launch.docker.folders import (
     shown_model,
     shown_runner,
 )
+from llem.launch.docker.image_check import check_engines
 from llem.launch.docker.image_names import default_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
-from llem.launch.docker.look_around import LookAround, WantedGpus
+from llem.launch.docker.look_around import LookAround, WantedGpus, noting
 from llem.launch.docker.mounts import check_volumes
 from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.preparation import Preparation
@@ -36,7 +37,7 @@ from llem.launch.docker.pull import Progress, PullPolicy, WantedImage, pull_miss
 from llem.launch.docker.ready import ready
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
 from llem.launch.gpu_choice import places_of
-from llem.launch.gpu_facts import GpuFacts, cuda_needed
+from llem.launch.gpu_facts import CudaVersion, GpuFacts, cuda_needed
 from llem.launch.gpus import Gpu, driver, memory_of, memory_used
 from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
 from llem.launch.shared_folder import polled
@@ -149,6 +150,9 @@ class DockerLauncher:
         ready(preparation.find)
         with checklist.checking("study folders"):
             ready(partial(preparation.look, workplace(parent, self._owner), around, self._have_pulled))
+        for backend, image in self._images.items() if checklist.judging else ():
+            with noting(checklist, f"packages of {backend}"):
+                check_engines(self._inside, {backend: image})
         return {backend: image.described for backend, image in self._images.items()}
 
     def gpu_facts(self) -> GpuFacts:
@@ -156,11 +160,10 @@ class DockerLauncher:
         seen = list(self._inside.reports.values())
         uuids = [gpu.uuid for gpu in self._gpus]
         inside = {uuid: memory for report in seen for uuid, memory in report.memory.items() if uuid in uuids}
-        needed = {backend: cuda_needed(image.environment) for backend, image in self._images.items()}
         return GpuFacts(
             memory=memory_of(uuids) or inside,
             driver=next((report.driver for report in seen if report.driver.cuda), driver()),
-            cuda_needed={backend: cuda for backend, cuda in needed.items() if cuda},
+            cuda_needed={backend: cuda for backend, image in self._images.items() if (cuda := self._cuda(image))},
         )
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str:
@@ -330,6 +333,10 @@ class DockerLauncher:
             host=place.host, gpu_uuids=place.gpu_uuids, model_path=model_path, adapter_path=adapter_path
         )
         return shown, allocation, warm
+
+    def _cuda(self, image: EngineImage) -> CudaVersion | None:
+        facts = self._inside.facts_known(image)
+        return cuda_needed(image.environment, facts.torch_cuda if facts else None)
 
     def _have_pulled(self, wanted: Sequence[WantedImage]) -> None:
         pull_missing(self._engine, wanted, self._progress, self._stop, self._notice)
