@@ -38,8 +38,8 @@ class ProbedGpu(_Strict):
     memory_used_bytes: int | None = Field(ge=0, lt=2**60)
     memory_reserved_bytes: int | None = Field(default=None, ge=0, lt=2**60)
     memory_total_bytes: int | None = Field(default=None, ge=0, lt=2**60)
-    driver: Annotated[str, _VERSION] | None = None
-    cuda_driver: Annotated[str, _VERSION] | None = None
+    driver: Version | None = None
+    cuda_driver: Version | None = None
     """The newest CUDA that the driver can do."""
 
 

@@ -92,7 +92,8 @@ def _available(board: GpuMemory, share: float) -> float:
 
 def _words(config: ExperimentConfig, need: Forecast, total: int, available: float, gpus: int) -> str:
     kv_bytes = total - need.weights_bytes - need.engine_bytes
-    parts = f"weights {_gib(need.weights_bytes)}, KV cache {_gib(kv_bytes)}, engine {_gib(need.engine_bytes)}"
+    kv_cache = f"KV cache {_gib(kv_bytes)}, " if kv_bytes else ""
+    parts = f"weights {_gib(need.weights_bytes)}, {kv_cache}engine {_gib(need.engine_bytes)}"
     on = "the GPU" if gpus == 1 else f"{gpus} GPUs"
     of = f" ({need.share:g} of it may be used)" if need.share < 1 else ""
     return (

@@ -24,11 +24,10 @@ from llem.launch.docker.folders import (
     shown_model,
     shown_runner,
 )
-from llem.launch.docker.image_check import check_engines
 from llem.launch.docker.image_names import default_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
-from llem.launch.docker.look_around import LookAround, WantedGpus, noting
+from llem.launch.docker.look_around import WantedGpus
 from llem.launch.docker.mounts import check_volumes
 from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.preparation import Preparation
@@ -37,8 +36,8 @@ from llem.launch.docker.pull import Progress, PullPolicy, WantedImage, pull_miss
 from llem.launch.docker.ready import ready
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
 from llem.launch.gpu_choice import places_of
-from llem.launch.gpu_facts import CudaVersion, GpuFacts, cuda_needed
-from llem.launch.gpus import Gpu, driver, memory_of, memory_used
+from llem.launch.gpu_facts import GpuFacts
+from llem.launch.gpus import Gpu, memory_used
 from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
 from llem.launch.shared_folder import polled
 from llem.version import __version__
@@ -106,16 +105,19 @@ class DockerLauncher:
         self._owner = self._caller.inside(self._facts)
         self._inside = Inside(self._engine, settings, self._caller, stop)
         self._patiently = Patiently(patience.start_s, stop, notice)
-        self._images: dict[str, EngineImage] = {}
-        self._around: LookAround | None = None
+        self._prepared: Preparation | None = None
         self._parent = Path()
         self._runner: Shown | None = None
         self._runs: dict[str, _Run] = {}
         self._to_remove: list[Container] = []
 
     @property
-    def _gpus(self) -> list[Gpu]:
-        return self._around.gpus if self._around else []
+    def _images(self) -> Mapping[str, EngineImage]:
+        return self._prepared.images if self._prepared else {}
+
+    @property
+    def _gpus(self) -> Sequence[Gpu]:
+        return self._prepared.gpus if self._prepared else ()
 
     @property
     def engine_id(self) -> str | None:
@@ -142,29 +144,14 @@ class DockerLauncher:
         self._parent = parent
         ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
         wanted = {backend: self._wanted_image(backend, images.get(backend)) for backend in backends}
-        preparation = Preparation(self._engine, wanted, checklist, self._notice)
         gpus = WantedGpus(self._wanted, self._environment) if self._wants_gpus else None
-        # Known from here on as far as they are found.
-        self._images = preparation.images
-        self._around = around = LookAround(self._inside, gpus, checklist)
-        ready(preparation.find)
-        with checklist.checking("study folders"):
-            ready(partial(preparation.look, workplace(parent, self._owner), around, self._have_pulled))
-        for backend, image in self._images.items() if checklist.judging else ():
-            with noting(checklist, f"packages of {backend}"):
-                check_engines(self._inside, {backend: image})
+        self._prepared = Preparation(self._engine, self._inside, wanted, gpus, checklist, self._notice)
+        self._prepared.make(workplace(parent, self._owner), self._have_pulled)
         return {backend: image.described for backend, image in self._images.items()}
 
     def gpu_facts(self) -> GpuFacts:
-        """By NVML of the host; where it has none, as seen from inside a container."""
-        seen = list(self._inside.reports.values())
-        uuids = [gpu.uuid for gpu in self._gpus]
-        inside = {uuid: memory for report in seen for uuid, memory in report.memory.items() if uuid in uuids}
-        return GpuFacts(
-            memory=memory_of(uuids) or inside,
-            driver=next((report.driver for report in seen if report.driver.cuda), driver()),
-            cuda_needed={backend: cuda for backend, image in self._images.items() if (cuda := self._cuda(image))},
-        )
+        """Of the GPUs that containers were given, and of what is in the images."""
+        return self._prepared.gpu_facts() if self._prepared else GpuFacts()
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str:
         """Copy ours into the study's folder; a study that goes on has one there, unless somebody removed it."""
@@ -333,10 +320,6 @@ class DockerLauncher:
             host=place.host, gpu_uuids=place.gpu_uuids, model_path=model_path, adapter_path=adapter_path
         )
         return shown, allocation, warm
-
-    def _cuda(self, image: EngineImage) -> CudaVersion | None:
-        facts = self._inside.facts_known(image)
-        return cuda_needed(image.environment, facts.torch_cuda if facts else None)
 
     def _have_pulled(self, wanted: Sequence[WantedImage]) -> None:
         pull_missing(self._engine, wanted, self._progress, self._stop, self._notice)

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 from llem.checklist import Checklist
 from llem.launch.docker.engine import Engine, EngineImage
+from llem.launch.docker.image_check import check_engines
 from llem.launch.docker.images import find_image
-from llem.launch.docker.look_around import LookAround, noting
+from llem.launch.docker.inside import Inside
+from llem.launch.docker.look_around import LookAround, WantedGpus, noting
 from llem.launch.docker.probe import Workplace
 from llem.launch.docker.pull import PullsFailed, WantedImage, reference_to_pull
+from llem.launch.docker.ready import ready
+from llem.launch.gpu_facts import CudaVersion, GpuFacts, cuda_needed
+from llem.launch.gpus import Gpu, driver, memory_of
 from llem.launch.protocol import LaunchFailed
 
 Pull = Callable[[Sequence[WantedImage]], None]
@@ -21,23 +27,59 @@ Pull = Callable[[Sequence[WantedImage]], None]
 
 
 class Preparation:
-    """Makes the images `wanted`, by backend, ready on an engine. What is wrong is noted in `checklist`.
+    """Makes the images `wanted`, by backend, ready on an engine, and finds the GPUs of their containers.
 
-    `images` has those that were found. Every method raises LaunchFailed where we were asked to end.
+    What is wrong is noted in `checklist`. `images` are those that were found so far.
     """
 
     def __init__(
-        self, engine: Engine, wanted: Mapping[str, WantedImage], checklist: Checklist, notice: Callable[[str], None]
+        self,
+        engine: Engine,
+        inside: Inside,
+        wanted: Mapping[str, WantedImage],
+        gpus: WantedGpus | None,
+        checklist: Checklist,
+        notice: Callable[[str], None],
     ) -> None:
         self.images: dict[str, EngineImage] = {}
         self._engine = engine
+        self._inside = inside
         self._wanted = wanted
         self._checklist = checklist
         self._notice = notice
+        self._around = LookAround(inside, gpus, checklist)
         self._to_pull: list[str] = []
 
-    def find(self) -> None:
-        """Find those that need not be pulled."""
+    @property
+    def gpus(self) -> list[Gpu]:
+        """The GPUs that runs can have, as far as they are found."""
+        return self._around.gpus
+
+    def make(self, workplace: AbstractContextManager[Workplace], pull: Pull) -> None:
+        """All of it, with looks made in `workplace`. Raises NotReadyError where we were asked to end."""
+        ready(self._find_those_here)
+        with self._checklist.checking("study folders"):
+            ready(partial(self._look_and_pull, workplace, pull))
+        for backend, image in self.images.items() if self._checklist.judging else ():
+            with noting(self._checklist, f"packages of {backend}"):
+                check_engines(self._inside, {backend: image})
+
+    def gpu_facts(self) -> GpuFacts:
+        """By NVML of the host; where it has none, as seen from inside a container."""
+        seen = list(self._inside.reports.values())
+        uuids = [gpu.uuid for gpu in self.gpus]
+        inside = {uuid: memory for report in seen for uuid, memory in report.memory.items() if uuid in uuids}
+        return GpuFacts(
+            memory=memory_of(uuids) or inside,
+            driver=next((report.driver for report in seen if report.driver.cuda), driver()),
+            cuda_needed={backend: cuda for backend, image in self.images.items() if (cuda := self._cuda(image))},
+        )
+
+    def _cuda(self, image: EngineImage) -> CudaVersion | None:
+        facts = self._inside.facts_known(image)
+        return cuda_needed(image.environment, facts.torch_cuda if facts else None)
+
+    def _find_those_here(self) -> None:
         for backend, wanted in self._wanted.items():
             with noting(self._checklist, _check_of(backend)):
                 if reference_to_pull(self._engine, wanted) is None:
@@ -45,15 +87,14 @@ class Preparation:
                 else:
                     self._to_pull.append(backend)
 
-    def look(self, workplace: AbstractContextManager[Workplace], around: LookAround, pull: Pull) -> None:
-        """Look into them, `pull` the others, and look into these. NotReadyError where there can be no `workplace`."""
+    def _look_and_pull(self, workplace: AbstractContextManager[Workplace], pull: Pull) -> None:
         with workplace as where:
-            around.at(where, _distinct(self.images.values()))
+            self._around.at(where, _distinct(self.images.values()))
             if self._to_pull:
                 self._pull(pull)
-            pulled = [self.images[backend] for backend in self._to_pull if backend in self.images]
-            around.at(where, _distinct(pulled))
-            around.end()
+                pulled = [self.images[backend] for backend in self._to_pull if backend in self.images]
+                self._around.at(where, _distinct(pulled))
+            self._around.end()
 
     def _pull(self, pull: Pull) -> None:
         never = [backend for backend in self._to_pull if self._wanted[backend].policy == "never"]
@@ -67,6 +108,7 @@ class Preparation:
             self._pull_these(others, pull)
 
     def _pull_these(self, backends: Sequence[str], pull: Pull) -> None:
+        """With `pull: never`, `pull` says that they are missing."""
         if not backends:
             return
         failures: dict[str, LaunchFailed] = {}
