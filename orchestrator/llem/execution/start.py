@@ -6,23 +6,23 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llem.checklist import ENGINE, Checklist
+from llem.checklist import Checklist
 from llem.errors import CliExit, LlemError, NotReadyError
 from llem.execution.begun import Begun, Machine, begin, reopen
-from llem.execution.check import Checked, check_study
+from llem.execution.check import check_study
 from llem.execution.exchange import read_order
 from llem.execution.finish import finish_study
 from llem.execution.folder import StudyFolder
 from llem.execution.gpu_use import GpuUse
-from llem.execution.image_choice import ImagesHere
 from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
 from llem.execution.launch_record import read_launch
+from llem.execution.launching import chosen_launchers, launch_options, opened, wants_gpus
 from llem.execution.left import collect_left
 from llem.execution.loop import StopReason, run_plan
 from llem.execution.manifest import Counts, Manifest
@@ -39,15 +39,14 @@ from llem.execution.readiness.needs import Needs
 from llem.execution.readiness.preflight import Preflight
 from llem.execution.session import Session
 from llem.execution.thermal_gate import ThermalGate, idle_seen
-from llem.execution.where import BackendWhere, Choice, Launchers, LaunchOptions, choose_where, only, open_launchers
-from llem.launch.docker import ContainerSettings, remove_working_folders
+from llem.execution.where import BackendWhere, Choice, Launchers, only
+from llem.launch.docker import remove_working_folders
 from llem.launch.gpu_lease import LeaseGivenUp
 from llem.launch.protocol import Launcher
 from llem.paths import checked as checked_path
 from llem.paths import expanded
 from llem.results.study_result import StudyResult
 from llem.study import Study
-from llem.study.study_keys import DockerSettings, size_in_bytes
 from llem.version import __version__
 from llem_runner.contract import ExperimentConfig
 
@@ -84,7 +83,7 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
         plan = checked.plan
         checked_path(study.base_folder.absolute() / study.name)
         parent = expanded(checked.output.folder)
-        options = _options(study.docker, study.execution.gpus, plan.experiments.values())
+        options = launch_options(study.docker, study.execution.gpus, plan.experiments.values())
         needs = Needs(
             experiments=dict(plan.experiments),
             runs=dict.fromkeys(plan.experiments, study.execution.n_cycles),
@@ -95,14 +94,18 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
             save_timeline=checked.output.save_timeline,
         )
         preflight = Preflight(needs, judging=not study.execution.skip_preflight)
-        opened = _launchers(checked, options, launcher, observer, interrupts, preflight.checklist)
-        with closing(opened) as launchers:
+        chosen = (
+            only(launcher, checked.places)
+            if launcher
+            else chosen_launchers(checked.places, options, observer, interrupts, preflight.checklist)
+        )
+        with closing(chosen) as launchers:
             with _not_interrupted(interrupts):
                 preflight.make_ready(launchers)
             _tell(preflight, launchers, options.wants_gpus, observer)
             # The models last: a machine that is not ready should not learn of it after a download.
             inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
-            launchers.check_readable(inputs.folders)
+            _check_fetched(preflight, inputs, launchers, observer)
             started = time.time()
             folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
             with folder.owned():
@@ -130,12 +133,11 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         where: dict[str, BackendWhere] = {
             backend: facts.where.get(backend, BackendWhere(launcher="local")) for backend in backends
         }
-        options = _options(facts.docker, facts.gpus, configs.values())
+        options = launch_options(facts.docker, facts.gpus, configs.values())
         checklist = Checklist()
-        opened = (
-            only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts, checklist)
-        )
-        with closing(opened) as launchers:
+        choice = Choice(where)
+        there = only(launcher, backends) if launcher else opened(choice, options, observer, interrupts, checklist)
+        with closing(there) as launchers:
             checklist.raise_if_failed()
             _refuse_another_engine(begun, launchers)
             runner = launchers.keep_runner(folder.root, begun.runner) if begun.todo else None
@@ -208,14 +210,19 @@ def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun], draining: Coll
     preflight = Preflight(needs, judging=not facts.skip_preflight)
     with _not_interrupted(session.interrupts):
         preflight.make_ready(launchers, facts.study_uid, facts.gpu_models, draining)
-    _tell(preflight, launchers, _wants_gpus(configs.values()), observer)
+    _tell(preflight, launchers, wants_gpus(configs.values()), observer)
     inputs = _with_models(session.inputs, configs, base_folder, observer, session.interrupts, facts.commits)
-    launchers.check_readable(inputs.folders)
+    _check_fetched(preflight, inputs, launchers, observer)
     return replace(session, inputs=inputs)
 
 
-def _tell(preflight: Preflight, launchers: Launchers, wants_gpus: bool, observer: Observer) -> None:
-    for line in (*preflight.told(), launchers.described(wants_gpus)):
+def _tell(preflight: Preflight, launchers: Launchers, on_gpus: bool, observer: Observer) -> None:
+    for line in (*preflight.told(), launchers.described(on_gpus)):
+        observer.notice(line)
+
+
+def _check_fetched(preflight: Preflight, inputs: Inputs, launchers: Launchers, observer: Observer) -> None:
+    for line in preflight.check_fetched(inputs, launchers):
         observer.notice(line)
 
 
@@ -258,42 +265,3 @@ def _not_interrupted(interrupts: Interrupts) -> Iterator[None]:
         raise
     if interrupts.requested:
         raise stopped
-
-
-def _launchers(
-    checked: Checked,
-    options: LaunchOptions,
-    given: Launcher | None,
-    observer: Observer,
-    interrupts: Interrupts,
-    checklist: Checklist,
-) -> Launchers:
-    """The launchers of a study; those that cannot be had are noted in `checklist`, and left out."""
-    if given is not None:
-        return only(given, checked.places)
-    choice = Choice({})
-    with checklist.noting(ENGINE):
-        choice = choose_where(checked.places, images=ImagesHere(wants_gpus=options.wants_gpus))
-    return _open(choice, options, observer, interrupts, checklist)
-
-
-def _open(
-    choice: Choice, options: LaunchOptions, observer: Observer, interrupts: Interrupts, checklist: Checklist
-) -> Launchers:
-    return open_launchers(choice, options, interrupts.wait, observer.notice, observer.image_pull, checklist)
-
-
-def _options(
-    docker: DockerSettings, gpus: tuple[int | str, ...] | None, configs: Iterable[ExperimentConfig]
-) -> LaunchOptions:
-    containers = ContainerSettings(
-        gpu_driver=docker.gpu_driver,
-        memory_bytes=size_in_bytes(docker.memory_limit) if docker.memory_limit else None,
-        shm_bytes=size_in_bytes(docker.shm_size),
-        network=docker.network,
-    )
-    return LaunchOptions(containers, gpus, wants_gpus=_wants_gpus(configs))
-
-
-def _wants_gpus(configs: Iterable[ExperimentConfig]) -> bool:
-    return any(config.device != "cpu" for config in configs)

@@ -9,7 +9,7 @@ from llem.execution.readiness.needs import Needs
 from llem.execution.where import Launchers
 from llem.printable import on_one_line
 
-CHECK = "models"
+MODELS = "models"
 
 
 def check_models(needs: Needs, launchers: Launchers, checklist: Checklist) -> None:
@@ -20,9 +20,9 @@ def check_models(needs: Needs, launchers: Launchers, checklist: Checklist) -> No
             launchers.check_readable([folder])
         except NotReadyError as error:
             unreadable = True
-            checklist.fail(CHECK, error.what, error.remedy)
+            checklist.fail(MODELS, error.what, error.remedy)
     if not unreadable:
-        checklist.ok(CHECK, _in_words(needs))
+        checklist.ok(MODELS, _in_words(needs))
 
 
 def _in_words(needs: Needs) -> str:

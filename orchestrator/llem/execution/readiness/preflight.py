@@ -6,14 +6,15 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
-from llem.checklist import GPUS, Checklist
+from llem.checklist import GPUS, Checklist, Finding
 from llem.errors import NotReadyError
-from llem.execution.preflight import refuse_other_gpus, refuse_without_gpu
+from llem.execution.preflight import Inputs, refuse_other_gpus, refuse_without_gpu
 from llem.execution.readiness.folder import check_folder
 from llem.execution.readiness.gpus import check_count, check_driver, check_in_use
 from llem.execution.readiness.memory import check_forecast
-from llem.execution.readiness.models import check_models
+from llem.execution.readiness.models import MODELS, check_models
 from llem.execution.readiness.needs import Needs
 from llem.execution.where import Launchers
 from llem.launch.gpu_choice import places_of, usable_gpus
@@ -61,10 +62,23 @@ class Preflight:
             judge.driver()
         self.checklist.raise_if_failed()
 
+    def check_fetched(self, inputs: Inputs, launchers: Launchers) -> list[str]:
+        """Check models that were only now made ready; what people should know of them, in lines.
+
+        Raises MachineNotReady.
+        """
+        checklist = Checklist(self.checklist.judging)
+        with checklist.noting(MODELS):
+            launchers.check_readable(inputs.folders)
+        if checklist.judging and launchers.any_gpu():
+            needs = replace(self._needs, inputs=inputs)
+            check_forecast(needs, launchers.places(), launchers.gpu_facts().memory, checklist)
+        checklist.raise_if_failed()
+        return [_line(warning) for warning in checklist.warnings if warning not in self.checklist.findings]
+
     def told(self) -> Iterator[str]:
         """What people should know of it, in lines."""
-        for warning in self.checklist.warnings:
-            yield f"{warning.check}: {warning.message} {warning.remedy}".rstrip()
+        yield from map(_line, self.checklist.warnings)
         if not self.checklist.judging:
             yield "Preflight is skipped, as the study asks: what is wrong with this machine, its runs will tell."
             return
@@ -76,6 +90,10 @@ class Preflight:
             refuse_without_gpu(self._needs.experiments.values(), gpus=launchers.any_gpu())
         with self.checklist.noting(GPUS):
             refuse_other_gpus(began_with if self._needs.on_gpus else None, launchers.gpu_models())
+
+
+def _line(warning: Finding) -> str:
+    return f"{warning.check}: {warning.message} {warning.remedy}".rstrip()
 
 
 class _Judge:
