@@ -56,11 +56,13 @@ class Checklist:
     """Findings in the order in which they were made.
 
     `judging`: whether to make checks, too, that nothing which is to come needs: they only say that it would fail.
-    `before_downloads` is called by whoever has looked at all that is here, and would now fetch the rest.
+    `fetching`: whether to fetch what is not here. `before_downloads` is called by whoever has looked at all that is
+    here, and would now fetch the rest.
     """
 
-    def __init__(self, judging: bool = True) -> None:
+    def __init__(self, judging: bool = True, fetching: bool = True) -> None:
         self.judging = judging
+        self.fetching = fetching
         self.before_downloads: Callable[[], None] = lambda: None
         self._findings: list[Finding] = []
 

@@ -123,6 +123,11 @@ class Launchers:
         """The id of the container engine, where there is one."""
         return next((each.engine_id for each in self._distinct() if each.engine_id), None)
 
+    @property
+    def engine_described(self) -> str | None:
+        """The container engine in words, where there is one."""
+        return next((each.described for each in self._distinct() if each.name == "docker"), None)
+
     def keep_runner(self, study_folder: Path, name: str | None) -> str | None:
         """`Launcher.keep_runner`; None where no launcher needs a copy. Raises NotReadyError."""
         names = [launcher.keep_runner(study_folder, name) for launcher in self._distinct()]

@@ -31,10 +31,11 @@ class GpuMemory:
 
 @dataclass(frozen=True)
 class Driver:
-    """The NVIDIA driver: its version, and the newest CUDA that it can do."""
+    """The NVIDIA driver: its version, the newest CUDA that it can do, and its NVML's version."""
 
     version: str | None = None
     cuda: CudaVersion | None = None
+    nvml: str | None = None
 
 
 @dataclass(frozen=True)

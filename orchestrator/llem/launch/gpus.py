@@ -121,11 +121,12 @@ def driver() -> Driver:
 
     version: str | None = None
     cuda: str | None = None
+    nvml: str | None = None
     with suppress(pynvml.NVMLError), _opened(pynvml):
-        version = pynvml.nvmlSystemGetDriverVersion()
+        version, nvml = pynvml.nvmlSystemGetDriverVersion(), pynvml.nvmlSystemGetNVMLVersion()
         number = pynvml.nvmlSystemGetCudaDriverVersion_v2()
         cuda = f"{number // 1000}.{number % 1000 // 10}"
-    return Driver(version, cuda_version(cuda))
+    return Driver(version, cuda_version(cuda), nvml)
 
 
 def cuda_major() -> int | None:

@@ -30,8 +30,11 @@ class Preflight:
     their images, and the GPUs that they are given.
     """
 
-    def __init__(self, needs: Needs, *, judging: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        self.checklist = Checklist(judging)
+    def __init__(
+        self, needs: Needs, *, judging: bool, fetching: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Without `fetching` nothing is downloaded, and what is not here is not looked at."""
+        self.checklist = Checklist(judging, fetching)
         self._needs = needs
         self._clock = clock
         self._began_s = clock()

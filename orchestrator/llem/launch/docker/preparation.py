@@ -63,6 +63,7 @@ class Preparation:
         for backend, image in self.images.items() if self._checklist.judging else ():
             with noting(self._checklist, f"packages of {backend}"):
                 check_engines(self._inside, {backend: image})
+                self._checklist.ok(f"packages of {backend}")
 
     def gpu_facts(self) -> GpuFacts:
         """By NVML of the host; where it has none, as seen from inside a container."""
@@ -101,11 +102,16 @@ class Preparation:
         others = [backend for backend in self._to_pull if backend not in never]
         self._pull_these(never, pull)
         self._checklist.before_downloads()
-        if self._checklist.failed:
-            for backend in others:
-                self._checklist.skip(_check_of(backend), "as nothing is pulled while something else is wrong")
+        if not self._checklist.fetching:
+            self._skip(others, "as it is not here yet: it is pulled before the first run that needs it")
+        elif self._checklist.failed:
+            self._skip(others, "as nothing is pulled while something else is wrong")
         else:
             self._pull_these(others, pull)
+
+    def _skip(self, backends: Sequence[str], why: str) -> None:
+        for backend in backends:
+            self._checklist.skip(_check_of(backend), f"{why} ({self._wanted[backend].name})")
 
     def _pull_these(self, backends: Sequence[str], pull: Pull) -> None:
         """With `pull: never`, `pull` says that they are missing."""
