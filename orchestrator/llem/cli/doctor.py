@@ -54,4 +54,5 @@ def _print(diagnosis: Diagnosis) -> None:
         click.echo(on_own_lines(str(finding)))
     click.echo()
     for patient in diagnosis.patients:
-        click.echo(on_one_line(f"{patient.name}: {'ready' if patient.ready else 'NOT ready'}. {patient.how}"))
+        how = f"ready. {patient.how}" if patient.ready else f"NOT ready ({patient.how})."
+        click.echo(on_one_line(f"{patient.name}: {how}"))

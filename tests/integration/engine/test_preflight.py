@@ -75,7 +75,7 @@ def test_claim_10_7_everything_that_is_wrong_is_told_at_once_each_with_what_to_d
     ], told  # fmt: skip
     for words in (
         "checks 6 failed", "nothing was started",
-        f"Image {MISSING}", "pull: never",
+        f"no image {MISSING}", "pull: never",
         "chmod -R a+rX",
         "built for CUDA 13.0", "driver 550.54.15 can do 12.4 at most", "Update the driver",
         f"GPU {FIRST}", "40.0 of 80.0 GiB are in use", f"execution.gpus: [{SECOND}]",

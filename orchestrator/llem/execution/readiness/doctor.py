@@ -36,7 +36,7 @@ from llem_runner.power.boards import is_simulated
 
 @dataclass(frozen=True)
 class Patient:
-    """What could run: a backend by its name, or a study by its file's, and how, or why not."""
+    """What could run: a backend by its name, or a study by its own. `how` it would, or what failed."""
 
     name: str
     ready: bool
@@ -81,6 +81,7 @@ def diagnose(study: Study | None, environment: Mapping[str, str] = os.environ) -
         cases = [_of_study(study, environment)] if study else list(_of_backends(environment))
         seen = [_examine(case, interrupts) for case in cases]
     findings = dict.fromkeys(finding for each in seen for finding in each.findings)
+    made = {finding.check for finding in findings if finding.status != "skipped"}
     nvidia = next((each.driver for each in seen if each.driver.cuda), driver())
     gpus = {gpu["uuid"]: gpu for each in seen for gpu in each.gpus} or _gpus_of_host(environment)
     return Diagnosis(
@@ -91,7 +92,8 @@ def diagnose(study: Study | None, environment: Mapping[str, str] = os.environ) -
         },
         gpus=tuple(gpus.values()),
         patients=tuple(each.patient for each in seen),
-        findings=tuple(findings),
+        # What could not be looked at for one backend, another one may have had looked at.
+        findings=tuple(f for f in findings if f.status != "skipped" or f.check not in made),
     )
 
 
@@ -156,7 +158,7 @@ def _examine(case: _Case, interrupts: Interrupts) -> _Seen:
 def _patient(case: _Case, launchers: Launchers, checklist: Checklist) -> Patient:
     if checklist.failed:
         failed = list(dict.fromkeys(f.check for f in checklist.findings if f.status == "failed"))
-        return Patient(case.name, False, f"{', '.join(failed)}: see below")
+        return Patient(case.name, False, ", ".join(failed))
     return Patient(case.name, True, launchers.described(wants_gpus(case.needs.experiments.values())))
 
 
