@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "timeline_file": [],
     "energy_error": [],
     "recorder_cost": [],
+    "preflight_time": [],
     "container_overhead": [],
     "estimate_speed": [],
     # A model whose steps take as long as real ones: on the tiny one the ratio is mostly noise.
