@@ -1,0 +1,105 @@
+"""What a registry says of an image before it is pulled: how much there is to download.
+
+A question beside the engine's own way to the registry: with mirrors and proxies of the engine's, or certificates that
+it alone knows, there may be no answer. None is ever the reason for not pulling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from llem.launch.docker.image_names import parts_of, registry_of
+
+_ANSWER_WITHIN_S = 10
+_MOST_BYTES = 4 << 20
+_ACCEPTED = ", ".join(
+    (
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.index.v1+json",
+    )
+)
+_HUB, _HUB_HOST = "docker.io", "registry-1.docker.io"
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def download_bytes(image: str, architecture: str) -> int | None:
+    """Bytes of all layers of an image, packed as they are downloaded, for machines like `amd64`; None: not known."""
+    import docker
+    import requests
+
+    try:
+        with requests.Session() as session:
+            return _Repository(session, image).layers_bytes(architecture)
+    except (
+        requests.exceptions.RequestException,
+        docker.errors.DockerException,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):
+        # A registry is a stranger: whatever it answers that is no manifest tells us nothing.
+        return None
+
+
+class _Repository:
+    """The repository of an image, asked by the protocol of registries (OCI distribution)."""
+
+    def __init__(self, session: Any, image: str) -> None:
+        registry = registry_of(image)
+        path, tag, digest = parts_of(image.removeprefix(f"{registry}/"))
+        host = _HUB_HOST if registry == _HUB else registry
+        scheme = "http" if host.rpartition(":")[0] in _LOOPBACK or host in _LOOPBACK else "https"
+        self._session = session
+        self._credentials = _credentials(registry)
+        name = path if registry != _HUB or "/" in path else f"library/{path}"
+        self._manifests = f"{scheme}://{host}/v2/{name}/manifests/"
+        self._wanted = digest or tag or "latest"
+
+    def layers_bytes(self, architecture: str) -> int:
+        manifest = self._manifest(self._wanted)
+        if "manifests" in manifest:
+            [digest, *_] = [
+                each["digest"]
+                for each in manifest["manifests"]
+                if each["platform"]["architecture"] == architecture and each["platform"]["os"] == "linux"
+            ]
+            manifest = self._manifest(digest)
+        return sum(int(layer["size"]) for layer in manifest["layers"])
+
+    def _manifest(self, reference: str) -> dict[str, Any]:
+        answer = self._get(reference, auth=self._credentials)
+        if answer.status_code == 401:
+            answer = self._get(reference, headers={"Authorization": f"Bearer {self._token(answer.headers)}"})
+        answer.raise_for_status()
+        if len(answer.content) > _MOST_BYTES:
+            raise ValueError("that is no manifest")
+        return dict(answer.json())
+
+    def _token(self, headers: Mapping[str, str]) -> str:
+        """From where the registry sends its users: Docker Hub and most others have a service for it."""
+        asked = dict(re.findall(r'(\w+)="([^"]*)"', headers.get("Www-Authenticate", "")))
+        where = asked.pop("realm")
+        answer = self._session.get(where, params=asked, auth=self._credentials, timeout=_ANSWER_WITHIN_S)
+        answer.raise_for_status()
+        said = answer.json()
+        return str(said.get("token") or said["access_token"])
+
+    def _get(self, reference: str, auth: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+        accepting = {"Accept": _ACCEPTED, **(headers or {})}
+        url = self._manifests + reference
+        return self._session.get(url, auth=auth, headers=accepting, timeout=_ANSWER_WITHIN_S)
+
+
+def _credentials(registry: str) -> tuple[str, str] | None:
+    """User and password as docker's own client has them; None where it has none, or a token."""
+    import docker
+
+    found = docker.auth.load_config().resolve_authconfig(registry) or {}
+    lower = {str(key).lower(): value for key, value in found.items()}
+    return (lower["username"], lower["password"]) if lower.get("username") and lower.get("password") else None
