@@ -24,6 +24,8 @@ cuda)
     cp requirements.lock "$work/constraints.txt"
     # FlashInfer names no release, and an old one brings modules of its own for those of cuda-bindings.
     echo 'cuda-python>=13' >> "$work/constraints.txt"
+    # What kernels are compiled with while a run goes on has to be of the release of torch's CUDA: its headers are.
+    printf 'nvidia-%s==13.0.*\n' cuda-nvcc cuda-crt cuda-cccl nvvm >> "$work/constraints.txt"
     set -- --generate-hashes "$@"
     ;;
 esac

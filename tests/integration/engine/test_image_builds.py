@@ -33,7 +33,8 @@ Make = Callable[..., subprocess.CompletedProcess[str]]
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of VERSION, committed."""
     folder = tmp_path_factory.mktemp("checkout")
-    shutil.copy(REPOSITORY / "Makefile", folder)
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(REPOSITORY / name, folder)
     unwanted = shutil.ignore_patterns("__pycache__")
     for name in ("orchestrator", "runner", "images"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=unwanted)
