@@ -81,17 +81,6 @@ def private(engine: PrivateEngine, tmp_path_factory: pytest.TempPathFactory) -> 
         yield made
 
 
-@pytest.fixture
-def repository(client: Any) -> Iterator[str]:
-    """A repository for one test; whatever the engine has of it at the end is removed."""
-    name = f"llem-test/{secrets.token_hex(4)}"
-    yield name
-    for image in client.images.list():
-        known = [*image.tags, *(image.attrs.get("RepoDigests") or [])]
-        if any(f"/{name}" in each for each in known):
-            client.images.remove(image.id, force=True)
-
-
 def test_claim_10_3_several_images_are_pulled_at_once_with_progress_by_layer(
     puller: Puller, public: Registry, repository: str
 ) -> None:
