@@ -17,7 +17,11 @@ ACTOR_IMAGE = "llem-test-actor:latest"
 
 
 def built(client: Any, tag: str, dockerfile: str, files: Mapping[str, str | bytes] | None = None) -> str:
-    """Build an image from a Dockerfile and the files it copies; its tag."""
+    """Build an image from a Dockerfile and the files it copies; its tag.
+
+    On our own image root does it, and is whom the new one runs as: our image's user may change nothing.
+    """
+    dockerfile = dockerfile.replace(f"FROM {PYTORCH_IMAGE}\n", f"FROM {PYTORCH_IMAGE}\nUSER 0:0\n")
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         for name, content in {"Dockerfile": dockerfile, **(files or {})}.items():

@@ -1,4 +1,4 @@
-"""A proxy before a server on the loopback interface that ends connections, or lets them stand still, in the middle of an answer."""
+"""A proxy before a server on the loopback interface: in the middle of an answer connections end, or stand still."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import pytest
 from cutting_proxy import CuttingProxy
 from docker_engine import Engine as PrivateEngine
 from llem_process import Hosts, llem
+from other_engine import another_daemon
 from registry import LOGIN, Registry, docker_config, logged_in, registry
 
 from llem.launch.docker.engine import Engine
@@ -79,17 +80,6 @@ def private(engine: PrivateEngine, tmp_path_factory: pytest.TempPathFactory) -> 
     """A registry that lets LOGIN in."""
     with registry(tmp_path_factory.mktemp("private") / "data", engine.programs, private=True) as made:
         yield made
-
-
-@pytest.fixture
-def repository(client: Any) -> Iterator[str]:
-    """A repository for one test; whatever the engine has of it at the end is removed."""
-    name = f"llem-test/{secrets.token_hex(4)}"
-    yield name
-    for image in client.images.list():
-        known = [*image.tags, *(image.attrs.get("RepoDigests") or [])]
-        if any(f"/{name}" in each for each in known):
-            client.images.remove(image.id, force=True)
 
 
 def test_claim_10_3_several_images_are_pulled_at_once_with_progress_by_layer(
@@ -273,6 +263,29 @@ def test_claim_10_4_an_image_of_another_architecture_is_named_before_it_runs(
         puller.found(name)
     assert refused.value.kind is FailureKind.IMAGE_UNUSABLE
     assert f"Image {name} is made for riscv64" in refused.value.message
+
+
+def test_claim_10_4_a_disk_that_is_too_small_is_told_beforehand_and_one_that_fills_up_when_it_does(
+    engine: PrivateEngine, public: Registry, repository: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Random bytes are as long as they look; of zeros nobody sees beforehand how much they unpack to.
+    public.put(f"{repository}:big", [{"big": secrets.token_bytes(30_000_000)}], level=0)
+    public.put(f"{repository}:zeros", [{"zeros": bytes(100_000_000)}])
+    big, zeros = (WantedImage(f"{public.address}/{repository}:{tag}") for tag in ("big", "zeros"))
+    with another_daemon(engine, data_size="64m") as daemon:
+        monkeypatch.setenv("DOCKER_HOST", daemon.host)
+        puller = Puller(Engine.connect())
+        with pytest.raises(LaunchFailed) as lacks:
+            puller(big)
+        assert lacks.value.kind is FailureKind.DISK
+        assert f"{daemon.folder}/data, where the engine keeps its images, has 0.1 GB free" in lacks.value.message
+        assert not any(state.layers for state in puller.states), "nothing was pulled"
+        [failure] = puller.failures(zeros).values()
+        puller.engine.close()
+    assert failure.kind is FailureKind.DISK
+    assert "no space left on device" in failure.message
+    assert "Make room where the engine keeps its data" in failure.message
+    assert puller.troubles == []
 
 
 @pytest.mark.parametrize("stall_after_bytes", [0, 300_000], ids=["before it begins", "within a layer"])

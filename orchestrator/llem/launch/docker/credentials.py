@@ -11,7 +11,7 @@ def quiet_helpers() -> None:
 
 
 def login_at(registry: str) -> tuple[str, str] | None:
-    """User and password; None where there is no login, or one by a token. Raises DockerException for a helper that fails."""
+    """User and password; None where there is no login, or one by a token. Raises DockerException of a helper."""
     import docker
 
     quiet_helpers()

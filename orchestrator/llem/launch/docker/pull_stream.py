@@ -50,6 +50,10 @@ class PullStream:
         ) as error:
             # ValueError: an answer that was cut within a line of JSON.
             raise PullRefused(self._ended_because or str(error) or type(error).__name__) from error
+        finally:
+            # A pull that is refused in the middle leaves an answer that nobody has read to its end.
+            if self._response is not None:
+                self._response.close()
         if self._ended_because:
             raise PullRefused(self._ended_because)
 
