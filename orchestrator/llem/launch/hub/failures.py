@@ -13,7 +13,6 @@ from llem.launch.hub.cache import cached_repos
 from llem.launch.hub.endpoint import address, has_token, host
 from llem.launch.hub.order import HubModel
 from llem.printable import on_one_line, printable
-from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNAUTHORISED, _TOO_MANY, _SERVER = 401, 429, 500
@@ -79,8 +78,8 @@ def told(error: BaseException, model: HubModel, cache: Path) -> Unavailable:
 
 
 def near(repo: str, cache: Path) -> str:
-    """` Did you mean …?`, of the models in the cache and those that are built in; empty where none is near."""
-    known = {name.lower(): name for name in (*cached_repos(cache), *PACKAGED_MODELS, TINY_LLAMA)}
+    """` Did you mean …?`, of the models in the cache; empty where none is near."""
+    known = {name.lower(): name for name in cached_repos(cache)}
     found = get_close_matches(repo.lower(), known, n=1, cutoff=_NEAR)
     return f" Did you mean {known[found[0]]}?" if found else ""
 

@@ -10,7 +10,7 @@ from llem.launch.hub.cache import CachedRepo, is_commit
 from llem.launch.hub.choice import choose
 from llem.launch.hub.failures import Unavailable, client_errors, is_unreachable, near, told, why_unreachable
 from llem.launch.hub.order import HubModel
-from llem.launch.models import check_model_folder
+from llem.launch.model_folder import check_model_folder
 
 _NAMED = 3
 
