@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +24,23 @@ def check_model_folder(path: Path, trust_remote_code: bool, called: str | None =
         raise UsageError(f"model {name}: config.json cannot be read: {error}") from error
     if not isinstance(config, dict):
         raise UsageError(f"model {name}: config.json holds no mapping.")
+    if trust_remote_code and (elsewhere := _code_elsewhere(config.get("auto_map"))):
+        raise UsageError(
+            f"model {name} takes its code from another model on the Hub ({elsewhere}, auto_map in config.json), and a "
+            "run has no network. Make a model folder with the *.py of both, and auto_map without what is before the --."
+        )
     if config.get("auto_map") and not trust_remote_code and config.get("model_type") not in _model_types():
         raise UsageError(
             f"model {name} brings Python code of its own (auto_map in config.json), and the installed transformers "
             f"does not know model type {config.get('model_type')!r}. If you trust it, set trust_remote_code: true."
         )
+
+
+def _code_elsewhere(auto_map: object) -> str | None:
+    """The other repository of `org/name--module.Class`."""
+    named = json.dumps(auto_map if isinstance(auto_map, dict) else {})
+    found = re.search(r'"([^"]+)--[^"]+"', named)
+    return found[1] if found else None
 
 
 def _model_types() -> frozenset[str]:
