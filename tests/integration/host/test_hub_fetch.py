@@ -363,6 +363,18 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_claim_10_6_a_cache_that_cannot_be_written_serves_what_is_whole_in_it(
+    hub: HubServer, fetched: Fetch, small_disk: Path
+) -> None:
+    before = fetched(TINY)
+    hub.models["org/other"] = HubRepo({"config.json": b"{}", "model.safetensors": b"1"})
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert fetched(TINY) == before
+    words = refused(fetched, HubModel("org/other"))
+    assert "Model org/other cannot be put into the cache" in words
+    assert "Read-only file system" in words
+
+
 def test_claim_10_6_a_disk_too_small_is_found_out_before_anything_large_is_fetched(
     hub: HubServer, fetched: Fetch, small_disk: Path
 ) -> None:
