@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -105,9 +105,14 @@ class HubServer:
         self._thread.join()
 
 
+# Once for each content: a benchmark's server must not spend its time on sums.
+@lru_cache
 def _etag(data: bytes) -> str:
-    if len(data) >= _LARGE_BYTES:
-        return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(data).hexdigest() if len(data) >= _LARGE_BYTES else _git_oid(data)
+
+
+@lru_cache
+def _git_oid(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
@@ -242,6 +247,5 @@ def _lfs(file: Mapping[str, object]) -> dict[str, object]:
 
 def _tree(repo: HubRepo) -> Iterator[dict[str, object]]:
     for name, data in sorted(repo.files.items()):
-        git = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
         lfs = {"lfs": {"oid": _etag(data), "size": len(data), "pointerSize": 130}} if len(data) >= _LARGE_BYTES else {}
-        yield {"type": "file", "path": name, "size": len(data), "oid": git, **lfs}
+        yield {"type": "file", "path": name, "size": len(data), "oid": _git_oid(data), **lfs}

@@ -12,7 +12,8 @@ from typing import Final
 from llem.errors import NotReadyError, UsageError
 from llem.execution.exchange import Prompts, prompts_text
 from llem.execution.hub_models import from_hub, model_key
-from llem.launch.models import check_model_folder, prepare_builtin
+from llem.launch.model_folder import check_model_folder
+from llem.launch.models import prepare_builtin
 from llem.paths import expanded
 from llem.printable import on_one_line
 from llem.study import check_hub_id, resolve_model

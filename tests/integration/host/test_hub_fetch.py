@@ -210,6 +210,16 @@ def test_claim_10_6_a_token_that_the_hub_does_not_accept_is_told_apart(
     assert "does not accept your token for org/tiny (401)" in refused(fetched, TINY)
 
 
+def test_claim_10_6_what_may_not_be_asked_for_any_more_and_is_whole_in_the_cache_can_be_had_offline(
+    hub: HubServer, fetched: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fetched(TINY)
+    del hub.models["org/tiny"]
+    assert f"Commit {before[TINY].commit} of it is whole in the cache: --offline takes that" in refused(fetched, TINY)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert fetched(TINY) == before
+
+
 @pytest.mark.parametrize("token", ["", TOKEN])
 def test_claim_10_6_a_misspelt_model_is_told_with_the_nearest_of_the_cache(
     hub: HubServer, fetched: Fetch, monkeypatch: pytest.MonkeyPatch, token: str
@@ -307,6 +317,14 @@ def test_claim_10_6_a_model_whose_code_is_not_trusted_is_the_studys_fault_before
     assert (Path(model.folder) / "code.py").read_bytes() == b"print(1)"
 
 
+def test_claim_10_6_code_that_lies_in_another_repository_is_told_since_no_run_could_fetch_it(
+    hub: HubServer, fetched: Fetch
+) -> None:
+    hub.models["org/tiny"].files["config.json"] = BLOCKED.replace(b"code.Config", b"org/other--code.Config")
+    words = refused(fetched, HubModel("org/tiny", code=True), kind=UsageError)
+    assert "takes its code from another model on the Hub (org/other" in words
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -343,6 +361,18 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     monkeypatch.setenv("HF_HOME", str(disk))
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_claim_10_6_a_cache_that_cannot_be_written_serves_what_is_whole_in_it(
+    hub: HubServer, fetched: Fetch, small_disk: Path
+) -> None:
+    before = fetched(TINY)
+    hub.models["org/other"] = HubRepo({"config.json": b"{}", "model.safetensors": b"1"})
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert fetched(TINY) == before
+    words = refused(fetched, HubModel("org/other"))
+    assert "Model org/other cannot be put into the cache" in words
+    assert "Read-only file system" in words
 
 
 def test_claim_10_6_a_disk_too_small_is_found_out_before_anything_large_is_fetched(

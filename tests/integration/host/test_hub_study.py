@@ -28,6 +28,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter for it."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path_factory.mktemp("adapter")
+    config = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
+    get_peft_model(AutoModelForCausalLM.from_pretrained(tiny), config).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def hub(tiny: Path) -> Iterator[HubServer]:
     """A Hub that has it, for those whom it was granted."""
@@ -46,11 +58,12 @@ def moved_on(hub: HubServer) -> str:
     return hub.models["org/tiny"].commit
 
 
-def test_claim_10_6_a_study_of_a_gated_hub_model_runs_its_commit_is_in_the_result_and_the_token_nowhere(
-    hub: HubServer, tmp_path: Path
+def test_claim_10_6_a_gated_model_and_an_adapter_are_run_their_commits_are_in_the_result_and_the_token_nowhere(
+    hub: HubServer, adapter: Path, tmp_path: Path
 ) -> None:
     hub.models["org/tiny"].gated, hub.models["org/tiny"].granted = True, frozenset({TOKEN})
-    (tmp_path / "study.yaml").write_text(STUDY)
+    hub.models["org/lora"] = HubRepo.of_folder(adapter)
+    (tmp_path / "study.yaml").write_text(f"{STUDY}revision: main\nlora: {{adapter_id: org/lora}}\n")
     (tmp_path / ".env").write_text(f"HF_TOKEN={TOKEN}\n")
     environment = hub.environment(tmp_path / "hf")
     del environment["HF_TOKEN"]
@@ -58,31 +71,15 @@ def test_claim_10_6_a_study_of_a_gated_hub_model_runs_its_commit_is_in_the_resul
     assert done.returncode == 0, done.stderr
     study = the_study(tmp_path / "results")
     [result] = results(study)
-    commit = hub.models["org/tiny"].commit
+    model, lora = (hub.models[name].commit for name in ("org/tiny", "org/lora"))
     assert result["experiment"]["model"] == "org/tiny"
-    assert result["environment"]["model"]["revision"] == commit
-    assert journal(study)[0]["commits"] == {"org/tiny@main": commit}
-    assert f"Model org/tiny: commit {commit[:12]}" in done.stderr
+    assert result["environment"]["model"]["revision"] == model
+    assert result["environment"]["model"]["adapter"]["revision"] == lora
+    assert journal(study)[0]["commits"] == {"org/tiny@main": model, "org/lora@main": lora}
+    assert f"Model org/tiny: commit {model[:12]}" in done.stderr
     assert TOKEN not in done.stdout + done.stderr
     written = [path for path in study.rglob("*") if path.is_file()]
     assert not [path for path in written if TOKEN.encode() in path.read_bytes()]
-
-
-def test_claim_10_6_an_adapter_of_the_hub_is_applied_and_its_commit_is_in_the_result(
-    hub: HubServer, tiny: Path, tmp_path: Path
-) -> None:
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    get_peft_model(
-        AutoModelForCausalLM.from_pretrained(tiny), LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM")
-    ).save_pretrained(tmp_path / "adapter")
-    hub.models["org/lora"] = HubRepo.of_folder(tmp_path / "adapter")
-    (tmp_path / "study.yaml").write_text(STUDY + "lora: {adapter_id: org/lora}\n")
-    done = llem("run", "study.yaml", cwd=tmp_path, env=hub.environment(tmp_path / "hf"))
-    assert done.returncode == 0, done.stderr
-    [result] = results(the_study(tmp_path / "results"))
-    assert result["environment"]["model"]["adapter"]["revision"] == hub.models["org/lora"].commit
 
 
 def test_claim_10_6_a_resumed_study_keeps_its_commit_though_the_branch_has_moved_on(

@@ -121,8 +121,8 @@ def _indexed(folder: Path, names: Iterable[str], weights: Iterable[str]) -> Iter
         yield name
     for name in names:
         if any(name.endswith(f"{suffix}.index.json") for suffix in suffixes):
-            with suppress(OSError, ValueError, AttributeError, KeyError):
-                yield from json.loads((folder / name).read_bytes())["weight_map"].values()
+            with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
+                yield from map(str, json.loads((folder / name).read_bytes())["weight_map"].values())
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import io
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from llem.launch.hub.cache import CachedRepo
 from llem.launch.hub.failures import Unavailable, client_errors, told
 from llem.launch.hub.find import Found
 from llem.launch.hub.order import Fetched
+from llem.launch.hub.progress import Progress, in_gb
 
-_FIRST_WORD_S, _WORD_EVERY_S = 2.0, 10.0
 _LEFT_FREE_BYTES = 64 << 20
 """More than the cache's own links and lists take."""
 
@@ -42,7 +41,7 @@ def download(found: Found, cache: Path, notice: Callable[[str], None]) -> Fetche
     """
     repo = CachedRepo(cache, found.model.repo)
     if found.files:
-        progress = _Progress(found, notice)
+        progress = Progress(found.model.repo, found.missing_bytes, notice)
         repo.remove_leftovers()
         try:
             _fetch(found, cache, progress)
@@ -55,7 +54,7 @@ def download(found: Found, cache: Path, notice: Callable[[str], None]) -> Fetche
     return Fetched(str(repo.snapshot(found.commit)), found.commit)
 
 
-def _fetch(found: Found, cache: Path, progress: _Progress) -> None:
+def _fetch(found: Found, cache: Path, progress: Progress) -> None:
     from huggingface_hub import snapshot_download
 
     class Bytes(tqdm):  # type: ignore[type-arg]
@@ -75,35 +74,3 @@ def _fetch(found: Found, cache: Path, progress: _Progress) -> None:
         allow_patterns=[glob.escape(name) for name in found.files],
         tqdm_class=Bytes,
     )
-
-
-class _Progress:
-    """Lines for people: the first soon, then one now and then, and one at the end."""
-
-    def __init__(self, found: Found, notice: Callable[[str], None]) -> None:
-        self._name = found.model.repo
-        self._total = found.missing_bytes
-        self._notice = notice
-        self._began_s = time.monotonic()
-        self._next_s = self._began_s + _FIRST_WORD_S
-        if self._total:
-            notice(f"Fetching {self._name}, {in_gb(self._total)}, at commit {found.commit[:12]} …")
-
-    def at(self, n_bytes: int) -> None:
-        """So many bytes are there."""
-        now_s = time.monotonic()
-        if now_s >= self._next_s and self._total:
-            self._next_s = now_s + _WORD_EVERY_S
-            rate = n_bytes / (now_s - self._began_s) / 1e6
-            share = min(1.0, n_bytes / self._total)
-            self._notice(f"{self._name}: {in_gb(n_bytes)} of {in_gb(self._total)} ({share:.0%}), {rate:.0f} MB/s")
-
-    def done(self) -> None:
-        """All of it is."""
-        if self._total:
-            self._notice(f"{self._name} is there: {in_gb(self._total)} in {time.monotonic() - self._began_s:.0f} s.")
-
-
-def in_gb(n_bytes: int) -> str:
-    """Bytes for people, in GB or MB (10⁹, 10⁶)."""
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"

@@ -13,7 +13,6 @@ from llem.launch.hub.cache import cached_repos
 from llem.launch.hub.endpoint import address, has_token, host
 from llem.launch.hub.order import HubModel
 from llem.printable import on_one_line, printable
-from llem_runner.contract.builtin import PACKAGED_MODELS, TINY_LLAMA
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNAUTHORISED, _TOO_MANY, _SERVER = 401, 429, 500
@@ -32,6 +31,15 @@ def client_errors() -> tuple[type[Exception], ...]:
     return OSError, ValueError, RuntimeError, httpx2.HTTPError, RevisionResolutionError, XetDownloadError
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """What is behind an error that says only that the cache could not help either."""
+    from huggingface_hub.errors import LocalEntryNotFoundError, RevisionResolutionError
+
+    if isinstance(error, LocalEntryNotFoundError | RevisionResolutionError) and error.__cause__ is not None:
+        return cause_of(error.__cause__)
+    return error
+
+
 def is_unreachable(error: BaseException) -> bool:
     """Whether there was no answer, or one that says nothing of the model: what is in the cache will do then."""
     import httpx2
@@ -44,10 +52,9 @@ def is_unreachable(error: BaseException) -> bool:
 
 def why_unreachable(error: BaseException) -> str:
     """In a few words."""
-    from huggingface_hub.errors import OfflineModeIsEnabled, RevisionResolutionError
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
-    if isinstance(error, RevisionResolutionError) and error.__cause__ is not None:
-        return why_unreachable(error.__cause__)
+    error = cause_of(error)
     if isinstance(error, OfflineModeIsEnabled):
         return "nothing is to be fetched (--offline, or HF_HUB_OFFLINE)"
     if (status := _status(error)) is not None:
@@ -57,10 +64,7 @@ def why_unreachable(error: BaseException) -> str:
 
 def told(error: BaseException, model: HubModel, cache: Path) -> Unavailable:
     """`error` of a request or a download as what a person reads."""
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
-        return told(error.__cause__, model, cache)
+    error = cause_of(error)
     if is_unreachable(error):
         words = (
             f"The download of {model.repo} broke off: {why_unreachable(error)}. Whole files are kept: the same command "
@@ -79,8 +83,8 @@ def told(error: BaseException, model: HubModel, cache: Path) -> Unavailable:
 
 
 def near(repo: str, cache: Path) -> str:
-    """` Did you mean …?`, of the models in the cache and those that are built in; empty where none is near."""
-    known = {name.lower(): name for name in (*cached_repos(cache), *PACKAGED_MODELS, TINY_LLAMA)}
+    """` Did you mean …?`, of the models in the cache; empty where none is near."""
+    known = {name.lower(): name for name in cached_repos(cache)}
     found = get_close_matches(repo.lower(), known, n=1, cutoff=_NEAR)
     return f" Did you mean {known[found[0]]}?" if found else ""
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from llem.launch.hub.cache import CachedRepo, is_commit
 from llem.launch.hub.choice import choose
-from llem.launch.hub.failures import Unavailable, client_errors, is_unreachable, near, told, why_unreachable
+from llem.launch.hub.failures import Unavailable, cause_of, client_errors, is_unreachable, near, told, why_unreachable
 from llem.launch.hub.order import HubModel
-from llem.launch.models import check_model_folder
+from llem.launch.model_folder import check_model_folder
 
 _NAMED = 3
 
@@ -34,18 +34,29 @@ def find(model: HubModel, cache: Path) -> Found:
     Raises Unavailable, and UsageError for a model whose own code the study does not trust.
     """
     repo = CachedRepo(cache, model.repo)
+    found = _found(model, repo, cache)
+    if not model.adapter:
+        check_model_folder(repo.snapshot(found.commit), model.code, called=model.repo)
+    return found
+
+
+def _found(model: HubModel, repo: CachedRepo, cache: Path) -> Found:
     commit = repo.commit_of(model.revision)
-    if commit is not None and is_commit(model.revision) and not repo.missing(model, commit):
+    whole = commit is not None and not repo.missing(model, commit)
+    if commit is not None and whole and is_commit(model.revision):
         return Found(model, commit)
     try:
         return _on_the_hub(model, repo, cache)
-    except client_errors() as error:
+    except client_errors() as raised:
+        error = cause_of(raised)
         if is_unreachable(error):
             return _in_the_cache(model, repo, cache, error)
-        raise told(error, model, cache) from error
+        hint = f" Commit {commit} of it is whole in the cache: --offline takes that." if whole else ""
+        raise Unavailable(f"{told(error, model, cache)}{hint}") from error
 
 
 def _on_the_hub(model: HubModel, repo: CachedRepo, cache: Path) -> Found:
+    """Raises Unavailable for what is no model, and whatever the client does."""
     from huggingface_hub import HfApi, hf_hub_download
 
     api = HfApi()
@@ -57,8 +68,6 @@ def _on_the_hub(model: HubModel, repo: CachedRepo, cache: Path) -> Found:
     # The first file: whether it may be read at all is known only now.
     hf_hub_download(model.repo, model.marker, revision=commit, cache_dir=cache)
     snapshot = repo.snapshot(commit)
-    if not model.adapter:
-        check_model_folder(snapshot, model.code, called=model.repo)
     missing = [files[name] for name in chosen.all if not (snapshot / name).exists()]
     missing_bytes = sum(
         file.size or 0 for file in missing if not repo.has_blob(file.lfs.sha256 if file.lfs else file.blob_id)
