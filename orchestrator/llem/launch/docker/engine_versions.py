@@ -21,7 +21,7 @@ class EnginePackage:
     needed_for: str
 
 
-_TORCH = EnginePackage("2.4", "2.6", "every engine that will do")
+_TORCH = EnginePackage("2.2", "2.6", "every transformers that will do")
 
 ENGINES: dict[str, dict[str, EnginePackage]] = {
     "pytorch": {
