@@ -63,13 +63,14 @@ class Registry:
             self._process.wait()
             self._process = None
 
-    def put(self, name: str, layers: Sequence[Mapping[str, bytes]], *, level: int = 1, **config: Any) -> str:
-        """Store an image as `REPOSITORY:TAG`, of layers of files by name, gzipped at `level`; its digest.
+    def put(self, name: str, layers: Sequence[Mapping[str, bytes] | bytes], *, level: int = 1, **config: Any) -> str:
+        """Store an image as `REPOSITORY:TAG`; its digest.
 
-        `config` goes into the image's configuration (`architecture="arm64"`).
+        A layer is files by name, or a tar; gzipped at `level`. `config` goes into the image's configuration
+        (`architecture="arm64"`).
         """
         repository, _, tag = name.partition(":")
-        tars = [_tar(layer) for layer in layers]
+        tars = [layer if isinstance(layer, bytes) else _tar(layer) for layer in layers]
         packed = [gzip.compress(tar, level, mtime=0) for tar in tars]
         settings = {
             "architecture": "amd64",
@@ -102,9 +103,16 @@ class Registry:
 
     def _put_blob(self, repository: str, data: bytes, media_type: str) -> dict[str, Any]:
         digest = _digest(data)
+        described = {"mediaType": media_type, "size": len(data), "digest": digest}
+        if self._has(repository, digest):
+            return described
         where = self._ask("POST", f"{repository}/blobs/uploads/").headers["Location"]
         self._ask("PUT", where, params={"digest": digest}, data=data)
-        return {"mediaType": media_type, "size": len(data), "digest": digest}
+        return described
+
+    def _has(self, repository: str, digest: str) -> bool:
+        url = f"http://{self.address}/v2/{repository}/blobs/{digest}"
+        return requests.head(url, auth=LOGIN, timeout=60).ok
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         url = path if path.startswith("http") else f"http://{self.address}/v2/{path}"
@@ -141,6 +149,13 @@ def registry(folder: Path, programs: Programs, *, private: bool = False) -> Iter
         made.stop()
 
 
+def forget(client: Any, repository: str) -> None:
+    """Take all of a repository from the engine."""
+    for image in client.images.list():
+        if any(f"/{repository}" in each for each in [*image.tags, *(image.attrs.get("RepoDigests") or [])]):
+            client.images.remove(image.id, force=True)
+
+
 def free_port() -> int:
     """A port of the loopback interface that nobody listens on just now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -164,7 +179,7 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, data in files.items():
             entry = tarfile.TarInfo(name)
-            entry.size = len(data)
+            entry.size, entry.mode = len(data), 0o755
             archive.addfile(entry, io.BytesIO(data))
     return packed.getvalue()
 

@@ -35,8 +35,7 @@ class PullLines:
                 self._say(f"Pulling {image}: {on_one_line(printable(state.trouble, 400))}")
         if state.image not in self._said_s and not state.ended:
             self._said_s[state.image] = self._now()
-            size = f" ({_megabytes(state.download_bytes)} to download)" if state.download_bytes else ""
-            self._say(f"Pulling {image}{size} …")
+            self._say(f"Pulling {image} …")
         elif state.ended:
             self._said_s.pop(state.image, None)
             if state.succeeded:

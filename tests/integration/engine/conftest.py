@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from acted import GOOD, acts
 from actor_image import actor_image
 from docker_engine import Engine
 from llem_process import Hosts, llem, the_study, wait_for_phase
+from registry import forget
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +46,14 @@ def client(engine: Engine) -> Iterator[Any]:
 def actor(client: Any) -> str:
     """The name of an image whose runs play what a test writes (`actor_image.py`)."""
     return actor_image(client)
+
+
+@pytest.fixture
+def repository(client: Any) -> Iterator[str]:
+    """A repository for one test; whatever the engine has of it at the end is removed."""
+    name = f"llem-test/{secrets.token_hex(4)}"
+    yield name
+    forget(client, name)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from llem.launch.docker.image_names import by_digest
 from llem.launch.docker.images import image_there
 from llem.launch.docker.pull_layers import PullState
 from llem.launch.docker.pull_one import Pull, Retries
-from llem.launch.docker.registry import download_bytes
+from llem.launch.docker.registry import downloads
 from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
 
@@ -80,7 +80,9 @@ def pull_missing(
         else:
             to_pull[reference] = each
     if to_pull:
-        sizes = {reference: download_bytes(reference, engine.facts.architecture) for reference in to_pull}
+        for reference in to_pull:
+            progress(PullState(reference))
+        sizes = downloads(list(to_pull), engine.facts.architecture, stop)
         _check_space(engine, sizes, notice)
         pulls = {name: Pull(name, engine.facts.api_version, size, retries) for name, size in sizes.items()}
         for reference, failure in _pulled(pulls, progress, stop).items():

@@ -95,7 +95,8 @@ _FAULTS = (
         "{registry} is in trouble itself: look at its log, or try again later.",
         is_final=False,
     ),
-    _Fault(("no such host",), FailureKind.IMAGE_PULL, "Is the name right? " + _ENGINE_PROXY, is_final=False),
+    # Said of a name that is not there; a server of names that does not answer is told in other words.
+    _Fault(("no such host",), FailureKind.IMAGE_PULL, "Is the name right? " + _ENGINE_PROXY),
 )
 _ANYTHING_ELSE = _Fault((), FailureKind.IMAGE_PULL, _ENGINE_PROXY, is_final=False)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
+
+from llem.launch.docker.credentials import quiet_helpers
 
 
 class PullRefused(Exception):
@@ -31,8 +32,7 @@ class PullStream:
         import urllib3
 
         try:
-            # A helper that is not there is told in an error of its own.
-            warnings.filterwarnings("ignore", message="docker-credential-", category=UserWarning)
+            quiet_helpers()
             with docker.from_env(version=self._api_version).api as client:
                 client.hooks["response"].append(self._keep)
                 for line in client.pull(self._image, stream=True, decode=True):
@@ -50,6 +50,10 @@ class PullStream:
         ) as error:
             # ValueError: an answer that was cut within a line of JSON.
             raise PullRefused(self._ended_because or str(error) or type(error).__name__) from error
+        finally:
+            # A pull that is refused in the middle leaves an answer that nobody has read to its end.
+            if self._response is not None:
+                self._response.close()
         if self._ended_because:
             raise PullRefused(self._ended_because)
 

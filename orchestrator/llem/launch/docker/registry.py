@@ -7,12 +7,16 @@ it alone knows, there may be no answer. None is ever the reason for not pulling.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from llem.launch.docker.credentials import login_at
 from llem.launch.docker.image_names import parts_of, registry_of
 
 _ANSWER_WITHIN_S = 10
+_LOOK_EVERY_S = 0.02
 _MOST_BYTES = 4 << 20
 _ACCEPTED = ", ".join(
     (
@@ -24,6 +28,22 @@ _ACCEPTED = ", ".join(
 )
 _HUB, _HUB_HOST = "docker.io", "registry-1.docker.io"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def downloads(images: Sequence[str], architecture: str, stop: Callable[[float], bool]) -> dict[str, int | None]:
+    """`download_bytes` of several images, asked at once; of those that do not answer in time, or until `stop`, None."""
+    found: dict[str, int | None] = dict.fromkeys(images)
+
+    def ask(image: str) -> None:
+        found[image] = download_bytes(image, architecture)
+
+    asking = [threading.Thread(target=ask, args=(image,), daemon=True) for image in found]
+    for thread in asking:
+        thread.start()
+    end_s = time.monotonic() + 2 * _ANSWER_WITHIN_S
+    while any(thread.is_alive() for thread in asking) and time.monotonic() < end_s and not stop(_LOOK_EVERY_S):
+        pass
+    return dict(found)
 
 
 def download_bytes(image: str, architecture: str) -> int | None:
@@ -56,7 +76,7 @@ class _Repository:
         host = _HUB_HOST if registry == _HUB else registry
         scheme = "http" if host.rpartition(":")[0] in _LOOPBACK or host in _LOOPBACK else "https"
         self._session = session
-        self._credentials = _credentials(registry)
+        self._credentials = login_at(registry)
         name = path if registry != _HUB or "/" in path else f"library/{path}"
         self._manifests = f"{scheme}://{host}/v2/{name}/manifests/"
         self._wanted = digest or tag or "latest"
@@ -94,12 +114,3 @@ class _Repository:
         accepting = {"Accept": _ACCEPTED, **(headers or {})}
         url = self._manifests + reference
         return self._session.get(url, auth=auth, headers=accepting, timeout=_ANSWER_WITHIN_S)
-
-
-def _credentials(registry: str) -> tuple[str, str] | None:
-    """User and password as docker's own client has them; None where it has none, or a token."""
-    import docker
-
-    found = docker.auth.load_config().resolve_authconfig(registry) or {}
-    lower = {str(key).lower(): value for key, value in found.items()}
-    return (lower["username"], lower["password"]) if lower.get("username") and lower.get("password") else None
