@@ -25,6 +25,8 @@ _PACKAGES = ("pydantic", "pydantic-core", "torch", "transformers", "vllm", "vllm
 _WRITTEN_TO = ("/tmp", "~")
 _NEWER_PYTHONS = [f"python3.{minor}" for minor in range(19, 9, -1)]
 _MOST_PATHS = 64
+_NOEXEC = getattr(os, "ST_NOEXEC", 8)
+"""PyPy has no name for it."""
 
 
 def tell(folder: str) -> None:
@@ -148,7 +150,7 @@ def _is_closed(path: Path) -> bool:
 
 def _is_noexec(path: Path) -> bool:
     try:
-        return bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
+        return bool(os.statvfs(path).f_flag & _NOEXEC)
     except OSError:
         return False
 

@@ -21,7 +21,7 @@ class EnginePackage:
     needed_for: str
 
 
-_TORCH = EnginePackage("2.4", "2.6", "every engine that will do")
+_TORCH = EnginePackage("2.2", "2.6", "every transformers that will do")
 
 ENGINES: dict[str, dict[str, EnginePackage]] = {
     "pytorch": {
@@ -30,7 +30,7 @@ ENGINES: dict[str, dict[str, EnginePackage]] = {
     },
     "vllm": {
         "torch": _TORCH,
-        "vllm": EnginePackage("0.32", "0.32", "the times of each request (llem takes its engine's steps itself)"),
+        "vllm": EnginePackage("0.17", "0.32", "giving it all prompts at once (LLM.enqueue)"),
     },
 }
 """Backend → the packages that make it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from llem.launch.docker.engine import EngineImage
 from llem.launch.docker.image_facts import ImageFacts
-from llem.launch.docker.image_findings import Finding, backends_in, judge, no_engine
+from llem.launch.docker.image_findings import Finding, backends_in, judge, judge_engines, no_engine
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.probe import Workplace
 from llem.launch.docker.verdict import findings_of, missing_of, unusable
@@ -80,7 +80,7 @@ def check_engines(inside: Inside, images: Mapping[str, EngineImage]) -> None:
     """
     for backend, image in images.items():
         facts = inside.facts_known(image)
-        if facts and (missing := missing_of(list(judge(facts, (backend,), inside.architecture)))):
+        if facts and (missing := missing_of(list(judge_engines(facts, (backend,))))):
             raise unusable(image, missing)
 
 

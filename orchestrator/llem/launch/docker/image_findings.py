@@ -59,11 +59,16 @@ def judge(facts: ImageFacts, backends: Collection[str], architecture: str) -> It
         return
     yield from _closed(facts)
     yield _package(facts, "pydantic", EnginePackage(LEAST_PYDANTIC, LEAST_PYDANTIC, "reading what a run is asked for"))
+    yield from judge_engines(facts, backends)
+    if backends:
+        yield from _compiling(facts)
+
+
+def judge_engines(facts: ImageFacts, backends: Collection[str]) -> Iterator[Finding]:
+    """Of the packages of these backends alone."""
     packages = {name: package for backend in backends for name, package in ENGINES[backend].items()}
     for name, package in packages.items():
         yield _package(facts, name, package)
-    if packages:
-        yield from _compiling(facts)
 
 
 def judge_container(look: ImageLook) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from llem.launch.docker.engine import EngineImage, Json
 from llem.launch.docker.engine_versions import LEAST_PYTHON
 from llem.launch.docker.image_findings import Finding
+from llem.launch.docker.image_names import architecture_of
 from llem.printable import on_one_line, printable
 
 _FOREIGN = "exec format error"
@@ -48,6 +49,9 @@ def why_not_executed(image: EngineImage, architecture: str, exit_code: int | Non
         return _foreign(image, architecture)
     if exit_code not in (None, *_NOT_EXECUTED):
         return None
+    if "python3" in lower and architecture and architecture_of(image.architecture) not in ("", architecture):
+        # An init that may not execute a program takes it for a script, and says that its shell is not there.
+        return _foreign(image, architecture)
     if "python3" in lower and any(word in lower for word in _ABSENT):
         path = next((line.partition("=")[2] for line in image.environment if line.startswith("PATH=")), "not set")
         return Finding(
@@ -72,6 +76,6 @@ def _foreign(image: EngineImage, architecture: str) -> Finding:
     return Finding(
         "missing",
         "architecture",
-        f"{made_for}, and this machine ({architecture}) cannot execute its python3 (exec format error)",
+        f"{made_for}, and this machine ({architecture}) cannot execute its python3",
         f"Pull or build it for this machine: docker pull --platform linux/{architecture} {image.name}",
     )
