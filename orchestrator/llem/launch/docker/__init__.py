@@ -29,8 +29,8 @@ from llem.launch.docker.docker_command import docker, why_not_attested
 from llem.launch.docker.folders import remove_working_folders
 from llem.launch.docker.image_check import ImageReport
 from llem.launch.docker.image_names import default_image, published_image, variant_of
-from llem.launch.docker.image_verify import check_images
 from llem.launch.docker.image_recipe import Recipe, Revision, Variant, published_name, with_what_they_are_built_on
+from llem.launch.docker.image_verify import check_images
 from llem.launch.docker.images import has_image
 from llem.launch.docker.launcher import DockerLauncher
 from llem.launch.docker.patience import Patience
