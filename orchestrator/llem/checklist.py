@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -121,8 +121,3 @@ class Checklist:
         """Raise MachineNotReady with all findings where one of them stops us."""
         if self.failed:
             raise MachineNotReady(self.findings)
-
-
-def as_text(findings: Iterable[Finding]) -> str:
-    """For people: a line each, and its remedy below it."""
-    return "\n".join(map(str, findings))

@@ -6,20 +6,20 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llem.checklist import Checklist
-from llem.errors import CliExit, LlemError, NotReadyError
+from llem.errors import CliExit, NotReadyError
 from llem.execution.begun import Begun, Machine, begin, reopen
 from llem.execution.check import check_study
 from llem.execution.exchange import read_order
 from llem.execution.finish import finish_study
 from llem.execution.folder import StudyFolder
 from llem.execution.gpu_use import GpuUse
-from llem.execution.interrupts import Interrupts
+from llem.execution.interrupts import InterruptedEarly, Interrupts, not_interrupted
 from llem.execution.journal import Journal
 from llem.execution.launch_record import read_launch
 from llem.execution.launching import chosen_launchers, launch_options, opened, wants_gpus
@@ -44,7 +44,6 @@ from llem.launch.docker import remove_working_folders
 from llem.launch.gpu_lease import LeaseGivenUp
 from llem.launch.protocol import Launcher
 from llem.paths import checked as checked_path
-from llem.paths import expanded
 from llem.results.study_result import StudyResult
 from llem.study import Study
 from llem.version import __version__
@@ -70,29 +69,14 @@ class StudyEnd:
         return CliExit.OK if runs.completed == runs.total else CliExit.RUN_FAILED
 
 
-class InterruptedEarly(LlemError):
-    """Somebody pressed Ctrl-C before the first run."""
-
-    exit_code = CliExit.INTERRUPTED
-
-
 def start_study(study: Study, observer: Observer, launcher: Launcher | None = None) -> StudyEnd:
     """Execute a study in a new folder. Raises UsageError or NotReadyError with nothing started."""
     with Interrupts() as interrupts:
         checked = check_study(study, os.environ, observer.notice)
         plan = checked.plan
         checked_path(study.base_folder.absolute() / study.name)
-        parent = expanded(checked.output.folder)
         options = launch_options(study.docker, study.execution.gpus, plan.experiments.values())
-        needs = Needs(
-            experiments=dict(plan.experiments),
-            runs=dict.fromkeys(plan.experiments, study.execution.n_cycles),
-            inputs=checked.inputs,
-            base_folder=study.base_folder,
-            parent=parent,
-            gpus=study.execution.gpus,
-            save_timeline=checked.output.save_timeline,
-        )
+        needs = Needs.of_study(study, checked)
         preflight = Preflight(needs, judging=not study.execution.skip_preflight)
         chosen = (
             only(launcher, checked.places)
@@ -100,14 +84,14 @@ def start_study(study: Study, observer: Observer, launcher: Launcher | None = No
             else chosen_launchers(checked.places, options, observer, interrupts, preflight.checklist)
         )
         with closing(chosen) as launchers:
-            with _not_interrupted(interrupts):
+            with not_interrupted(interrupts):
                 preflight.make_ready(launchers)
             _tell(preflight, launchers, options.wants_gpus, observer)
             # The models last: a machine that is not ready should not learn of it after a download.
             inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
             _check_fetched(preflight, inputs, launchers, observer)
             started = time.time()
-            folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
+            folder = StudyFolder.create(needs.parent, study.slug, plan.design_hash, started)
             with folder.owned():
                 machine = Machine(
                     where=launchers.where,
@@ -208,7 +192,7 @@ def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun], draining: Coll
         save_timeline=facts.save_timeline,
     )
     preflight = Preflight(needs, judging=not facts.skip_preflight)
-    with _not_interrupted(session.interrupts):
+    with not_interrupted(session.interrupts):
         preflight.make_ready(launchers, facts.study_uid, facts.gpu_models, draining)
     _tell(preflight, launchers, wants_gpus(configs.values()), observer)
     inputs = _with_models(session.inputs, configs, base_folder, observer, session.interrupts, facts.commits)
@@ -249,19 +233,5 @@ def _with_models(
     pinned: Mapping[str, str] = NOTHING_PINNED,
 ) -> Inputs:
     """`with_models`; a Ctrl-C, which a download takes for a failure of its own, is told as what it is."""
-    with _not_interrupted(interrupts):
+    with not_interrupted(interrupts):
         return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait, pinned)
-
-
-@contextmanager
-def _not_interrupted(interrupts: Interrupts) -> Iterator[None]:
-    """Raise InterruptedEarly where somebody asked us to end within the `with`, whatever else went wrong then."""
-    stopped = InterruptedEarly("Interrupted before the first run: nothing was started.")
-    try:
-        yield
-    except NotReadyError as error:
-        if interrupts.requested:
-            raise stopped from error
-        raise
-    if interrupts.requested:
-        raise stopped

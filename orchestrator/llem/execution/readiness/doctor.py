@@ -13,7 +13,7 @@ from llem.checklist import Checklist, Finding, MachineNotReady
 from llem.errors import NotReadyError
 from llem.execution.check import check_study
 from llem.execution.images import places_of
-from llem.execution.interrupts import Interrupts
+from llem.execution.interrupts import Interrupts, not_interrupted
 from llem.execution.launching import chosen_launchers, launch_options, wants_gpus
 from llem.execution.observer import Observer
 from llem.execution.preflight import Inputs
@@ -21,7 +21,7 @@ from llem.execution.readiness.models import MODELS
 from llem.execution.readiness.needs import Needs
 from llem.execution.readiness.preflight import Preflight
 from llem.execution.where import Launchers
-from llem.launch.gpu_facts import Driver
+from llem.launch.gpu_facts import Driver, GpuMemory
 from llem.launch.gpus import driver, installed_gpus, memory_of
 from llem.launch.machine import machine_facts
 from llem.paths import expanded
@@ -75,9 +75,9 @@ class Diagnosis:
 def diagnose(study: Study | None, environment: Mapping[str, str] = os.environ) -> Diagnosis:
     """Look at this machine: for a study's runs, else for a small run of each backend, where settings say it runs.
 
-    Raises UsageError for a study, settings or variables that cannot be used.
+    Raises UsageError for a study, settings or variables that cannot be used, InterruptedEarly.
     """
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, not_interrupted(interrupts):
         cases = [_of_study(study, environment)] if study else list(_of_backends(environment))
         seen = [_examine(case, interrupts) for case in cases]
     findings = dict.fromkeys(finding for each in seen for finding in each.findings)
@@ -118,17 +118,7 @@ class _Seen:
 
 def _of_study(study: Study, environment: Mapping[str, str]) -> _Case:
     checked = check_study(study, environment, lambda _: None)
-    experiments = dict(checked.plan.experiments)
-    needs = Needs(
-        experiments=experiments,
-        runs=dict.fromkeys(experiments, study.execution.n_cycles),
-        inputs=checked.inputs,
-        base_folder=study.base_folder,
-        parent=expanded(checked.output.folder),
-        gpus=study.execution.gpus,
-        save_timeline=checked.output.save_timeline,
-    )
-    return _Case(study.name, needs, checked.places, study.docker)
+    return _Case(study.name, Needs.of_study(study, checked), checked.places, study.docker)
 
 
 def _of_backends(environment: Mapping[str, str]) -> Iterator[_Case]:
@@ -172,8 +162,7 @@ def _gpus(launchers: Launchers) -> Iterator[dict[str, Any]]:
     memory = launchers.gpu_facts().memory
     for place in launchers.places():
         for uuid in place.gpu_uuids:
-            known = memory.get(uuid)
-            yield _gpu(uuid, place.gpu_model or "", (known.total_bytes, known.used_bytes) if known else (None, None))
+            yield _gpu(uuid, place.gpu_model or "", memory.get(uuid))
 
 
 def _gpus_of_host(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -181,21 +170,15 @@ def _gpus_of_host(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     with suppress(NotReadyError):
         gpus = installed_gpus(environment).gpus
         memory = memory_of([gpu.uuid for gpu in gpus])
-        return {
-            gpu.uuid: _gpu(
-                gpu.uuid, gpu.name, (m.total_bytes, m.used_bytes) if (m := memory.get(gpu.uuid)) else (None,) * 2
-            )
-            for gpu in gpus
-        }
+        return {gpu.uuid: _gpu(gpu.uuid, gpu.name, memory.get(gpu.uuid)) for gpu in gpus}
     return {}
 
 
-def _gpu(uuid: str, name: str, total_and_used: tuple[int | None, int | None]) -> dict[str, Any]:
-    total, used = total_and_used
+def _gpu(uuid: str, name: str, memory: GpuMemory | None) -> dict[str, Any]:
     return {
         "uuid": uuid,
         "name": name,
         "simulated": is_simulated(name, os.environ),
-        "memory_total_bytes": total,
-        "memory_used_bytes": used,
+        "memory_total_bytes": memory.total_bytes if memory else None,
+        "memory_used_bytes": memory.used_bytes if memory else None,
     }

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from llem.execution.check import Checked
 from llem.execution.hub_models import model_key
 from llem.execution.preflight import Inputs
-from llem.study import resolve_model
+from llem.paths import expanded
+from llem.study import Study, resolve_model
 from llem_runner.contract import ExperimentConfig
 
 
@@ -25,6 +27,20 @@ class Needs:
     gpus: tuple[int | str, ...] | None = None
     """`execution.gpus`."""
     save_timeline: bool = True
+
+    @classmethod
+    def of_study(cls, study: Study, checked: Checked) -> Needs:
+        """Those of a study that begins. Raises UsageError where its output folder's name cannot be used."""
+        experiments = dict(checked.plan.experiments)
+        return cls(
+            experiments=experiments,
+            runs=dict.fromkeys(experiments, study.execution.n_cycles),
+            inputs=checked.inputs,
+            base_folder=study.base_folder,
+            parent=expanded(checked.output.folder),
+            gpus=study.execution.gpus,
+            save_timeline=checked.output.save_timeline,
+        )
 
     @cached_property
     def on_gpus(self) -> dict[str, ExperimentConfig]:

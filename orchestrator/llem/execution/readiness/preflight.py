@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from llem.checklist import GPUS, Checklist, Finding
+from llem.checklist import ENGINE, GPUS, Checklist, Finding
 from llem.errors import NotReadyError
 from llem.execution.preflight import Inputs, refuse_other_gpus, refuse_without_gpu
 from llem.execution.readiness.folder import check_folder
@@ -58,7 +58,7 @@ class Preflight:
             self.checklist.before_downloads = judge.gpus_seen
         backends = {config.backend for config in self._needs.experiments.values()}
         launchers.prepare(self._needs.parent, self.checklist, resumed, backends)
-        if self.checklist.stands(GPUS):
+        if self.checklist.stands(ENGINE) and self.checklist.stands(GPUS):
             self._check_gpus(launchers, began_with)
         if self.checklist.judging:
             judge.gpus_seen()

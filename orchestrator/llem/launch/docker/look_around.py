@@ -52,7 +52,7 @@ class LookAround:
     def end(self) -> None:
         """No further image is to be looked at."""
         if not self._knows_gpus:
-            self._checklist.skip(GPUS, "as there is no image to look for them from")
+            self._checklist.skip(GPUS, "as there is nothing to look for them from")
 
     def _find_gpus(self, where: Workplace, image: EngineImage, wanted: WantedGpus) -> None:
         """Look for GPUs; where that is in vain for reasons of theirs, at the image without any."""

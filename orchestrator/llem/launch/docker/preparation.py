@@ -60,6 +60,7 @@ class Preparation:
         ready(self._find_those_here)
         with self._checklist.checking("study folders"):
             ready(partial(self._look_and_pull, workplace, pull))
+        self._around.end()
         for backend, image in self.images.items() if self._checklist.judging else ():
             with noting(self._checklist, f"packages of {backend}"):
                 check_engines(self._inside, {backend: image})
@@ -95,7 +96,6 @@ class Preparation:
                 self._pull(pull)
                 pulled = [self.images[backend] for backend in self._to_pull if backend in self.images]
                 self._around.at(where, _distinct(pulled))
-            self._around.end()
 
     def _pull(self, pull: Pull) -> None:
         never = [backend for backend in self._to_pull if self._wanted[backend].policy == "never"]
