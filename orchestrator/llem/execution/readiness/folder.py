@@ -26,12 +26,12 @@ def check_folder(needs: Needs, checklist: Checklist) -> None:
     """Check the folder of the results."""
     there = next(folder for folder in (needs.parent, *needs.parent.absolute().parents) if folder.exists())
     if not there.is_dir():
-        checklist.fail(CHECK, f"{there} is a file: study folders cannot be made there.", "Choose another with -o.")
+        checklist.fail(CHECK, f"{there} is a file: study folders cannot be made here.", "Choose another with -o.")
         return
     if not os.access(there, os.W_OK | os.X_OK):
         checklist.fail(
             CHECK,
-            f"{there} cannot be written to by this user: study folders cannot be made there.",
+            f"{there} cannot be written to by this user: study folders cannot be made here.",
             "Choose another folder with -o, or `llem config set output.folder …`.",
         )
         return

@@ -60,13 +60,13 @@ class LookAround:
             self.gpus = self._inside.find_gpus(where, image, wanted.names, wanted.environment)
         except LaunchFailed as failure:
             if failure.kind is not FailureKind.GPU_REQUEST:
-                _note(self._checklist, _check_of(image), failure)
+                _note(self._checklist, container_check(image), failure)
                 return
             _note(self._checklist, GPUS, failure)
         except NotReadyError as error:
             self._checklist.fail(GPUS, error.what, error.remedy)
         else:
-            self._checklist.ok(_check_of(image))
+            self._checklist.ok(container_check(image))
             self._checklist.ok(GPUS, "; ".join(map(str, self.gpus)) or NO_GPUS)
             self._has_looked = True
         self._knows_gpus = True
@@ -74,11 +74,11 @@ class LookAround:
             self._look(where, image)
 
     def _look(self, where: Workplace, image: EngineImage) -> None:
-        with noting(self._checklist, _check_of(image)):
+        with noting(self._checklist, container_check(image)):
             report = self._inside.look(where, image, self._inside.gpus_named([gpu.uuid for gpu in self.gpus]))
             if self.gpus:
                 check_seen(report, self.gpus)
-            self._checklist.ok(_check_of(image))
+            self._checklist.ok(container_check(image))
         self._has_looked = True
 
 
@@ -91,7 +91,8 @@ def noting(checklist: Checklist, check: str) -> Iterator[None]:
         _note(checklist, check, failure)
 
 
-def _check_of(image: EngineImage) -> str:
+def container_check(image: EngineImage) -> str:
+    """The check whether runs can be made from an image."""
     return f"container of {image.name}"
 
 

@@ -14,7 +14,7 @@ from llem.launch.docker.engine import Engine, EngineImage
 from llem.launch.docker.image_check import check_engines
 from llem.launch.docker.images import find_image
 from llem.launch.docker.inside import Inside
-from llem.launch.docker.look_around import LookAround, WantedGpus, noting
+from llem.launch.docker.look_around import LookAround, WantedGpus, container_check, noting
 from llem.launch.docker.probe import Workplace
 from llem.launch.docker.pull import PullsFailed, WantedImage, reference_to_pull
 from llem.launch.docker.ready import ready
@@ -62,6 +62,8 @@ class Preparation:
             ready(partial(self._look_and_pull, workplace, pull))
         self._around.end()
         for backend, image in self.images.items() if self._checklist.judging else ():
+            if not self._checklist.stands(container_check(image)):
+                continue
             with noting(self._checklist, f"packages of {backend}"):
                 check_engines(self._inside, {backend: image})
                 self._checklist.ok(f"packages of {backend}")
