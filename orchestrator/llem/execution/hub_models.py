@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llem.launch.hub import HubModel, fetch
+from llem.launch.hub.fetch import fetch
+from llem.launch.hub.order import HubModel
 from llem.study import resolve_model
 from llem_runner.contract import ExperimentConfig
 
