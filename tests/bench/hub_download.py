@@ -26,7 +26,8 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "support"))
 
 from hub_server import HubRepo, HubServer
 
-from llem.launch.hub import HubModel, fetch
+from llem.launch.hub.fetch import fetch
+from llem.launch.hub.order import HubModel
 
 TARGET = 1.1
 _FILES = 4

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llem.launch.hub import HubModel, fetch
+from llem.launch.hub.fetch import fetch
+from llem.launch.hub.order import HubModel
 from llem.study import resolve_model
 from llem_runner.contract import ExperimentConfig
 
@@ -46,16 +47,16 @@ def from_hub(
 
     Raises NotReadyError or UsageError, as `fetch`.
     """
-    wanted = _wanted(configs, base_folder)
-    if not wanted:
+    named = wanted(configs, base_folder)
+    if not named:
         return FromHub({}, {}, {})
-    asked = {key: replace(model, revision=pinned.get(_pin(model), model.revision)) for key, model in wanted.items()}
+    asked = {key: replace(model, revision=pinned.get(_pin(model), model.revision)) for key, model in named.items()}
     fetched = fetch(list(asked.values()), notice, stop)
 
     def folders(adapter: bool) -> dict[str, str]:
         return {key: fetched[model].folder for key, model in asked.items() if model.adapter is adapter}
 
-    commits = {_pin(model): fetched[asked[key]].commit for key, model in wanted.items()}
+    commits = {_pin(model): fetched[asked[key]].commit for key, model in named.items()}
     return FromHub(folders(False), folders(True), {**pinned, **commits})
 
 
@@ -63,14 +64,17 @@ def _pin(model: HubModel) -> str:
     return f"{model.repo}@{model.revision or _DEFAULT}"
 
 
-def _wanted(configs: Iterable[ExperimentConfig], base_folder: Path) -> dict[str, HubModel]:
-    """By key. Of experiments that share a model one may need its weights, or its code, and another not."""
-    wanted: dict[str, HubModel] = {}
+def wanted(configs: Iterable[ExperimentConfig], base_folder: Path) -> dict[str, HubModel]:
+    """What experiments name of the Hub, by `model_key` and `adapter_key`.
+
+    Of those that share a model one may need its weights, or its code, and another not: it is fetched for all of them.
+    """
+    found: dict[str, HubModel] = {}
     for config in configs:
         for key, model in _named(config, base_folder):
-            before = wanted.get(key, model)
-            wanted[key] = replace(model, weights=model.weights or before.weights, code=model.code or before.code)
-    return wanted
+            before = found.get(key, model)
+            found[key] = replace(model, weights=model.weights or before.weights, code=model.code or before.code)
+    return found
 
 
 def _named(config: ExperimentConfig, base_folder: Path) -> Iterator[tuple[str, HubModel]]:

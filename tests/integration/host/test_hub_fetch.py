@@ -12,7 +12,8 @@ import pytest
 from hub_server import TOKEN, Cut, HubRepo, HubServer
 
 from llem.errors import LlemError, NotReadyError, UsageError
-from llem.launch.hub import Fetched, HubModel, fetch
+from llem.launch.hub.fetch import fetch
+from llem.launch.hub.order import Fetched, HubModel
 
 TINY = HubModel("org/tiny")
 WEIGHTS = bytes(range(256)) * 1200
