@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,8 @@ def built(client: Any, tag: str, dockerfile: str, files: Mapping[str, str | byte
 
     On our own image root does it, and is whom the new one runs as: our image's user may change nothing.
     """
-    dockerfile = dockerfile.replace(f"FROM {PYTORCH_IMAGE}\n", f"FROM {PYTORCH_IMAGE}\nUSER 0:0\n")
+    ours = rf"^( *FROM {re.escape(PYTORCH_IMAGE)}( AS \w+)?)$"
+    dockerfile = re.sub(ours, r"\1\nUSER 0:0", dockerfile, flags=re.MULTILINE)
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         for name, content in {"Dockerfile": dockerfile, **(files or {})}.items():

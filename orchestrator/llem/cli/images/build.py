@@ -31,8 +31,8 @@ def command(
 ) -> None:
     """Build the images of backends from a checkout of llem's source; without any name those of all.
 
-    An image is called llem-BACKEND:VERSION-cpu or -cu13, and llem-BACKEND:VERSION as well: that is what runs use where
-    nobody names an image.
+    An image is called llem-BACKEND:VERSION-cpu or, with the major version of its CUDA, …-cu13; and llem-BACKEND:VERSION
+    as well: that is what runs use where nobody names an image.
 
     \b
     llem images build pytorch --variant cpu

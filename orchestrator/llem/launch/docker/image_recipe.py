@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from llem.launch.docker.image_names import default_image
+from llem.launch.docker.image_names import CUDA_MAJORS, default_image
 from llem.version import __version__
 
 Variant = Literal["cpu", "cuda"]
-CUDA_MAJOR = 13
+CUDA_MAJOR = CUDA_MAJORS[-1]
 """The major version of CUDA that the locks of the CUDA variant pin."""
 
 BUILT_ON = {"vllm": "pytorch"}
