@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from llem.launch.docker.disk_space import is_on_this_machine, space_lacks
@@ -143,6 +143,8 @@ def _pulled(pulls: Mapping[str, Pull], progress: Progress, stop: Callable[[float
             if all(state.ended for state in states.values()):
                 return {reference: pull.failure for reference, pull in pulls.items() if pull.failure}
             if stop(_LOOK_EVERY_S):
+                for state in states.values():
+                    progress(replace(state, ended=True))
                 raise LaunchFailed(FailureKind.INTERRUPTED, "Stopped while images were pulled.")
 
 
