@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from cutting_proxy import CuttingProxy
 from docker_engine import Engine as PrivateEngine
+from engine_proxy import EngineProxy
 from llem_process import Hosts, llem
 from other_engine import another_daemon
 from registry import LOGIN, Registry, docker_config, logged_in, registry
@@ -222,6 +223,23 @@ def test_claim_10_4_a_registry_that_is_down_is_waited_for_and_not_for_ever(
         public.start()
     puller(wanted)
     assert puller.found(wanted.name) == digest
+
+
+def test_claim_10_4_an_engine_that_goes_away_while_it_pulls_is_asked_again(
+    engine: PrivateEngine, public: Registry, repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = public.put(f"{repository}:1", [{"a": secrets.token_bytes(5)}])
+    with EngineProxy(engine.daemon.socket, tmp_path / "engine.sock").serving() as proxy:
+        monkeypatch.setenv("DOCKER_HOST", proxy.host)
+        puller = Puller(Engine.connect())
+        proxy.lose("connection", "POST .*/images/create")
+        puller(WantedImage(f"{public.address}/{repository}:1"))
+        assert proxy.lost_all
+        assert puller.found(f"{public.address}/{repository}:1") == digest
+        puller.engine.close()
+    [trouble] = puller.troubles
+    assert trouble.startswith("the engine ended the connection")
+    assert "1 of 3 tries" in trouble
 
 
 @pytest.mark.parametrize(

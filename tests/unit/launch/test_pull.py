@@ -97,6 +97,7 @@ def test_words_that_an_engine_has_never_said_before_change_nothing(odd: dict[str
             "docker system df",
         ),
         ("dial tcp 10.0.0.1:443: connect: connection refused", FailureKind.IMAGE_PULL, False, "proxy"),
+        ("the engine ended the connection (not found)", FailureKind.ENGINE_UNREACHABLE, False, "docker info"),
         ("net/http: TLS handshake timeout", FailureKind.IMAGE_PULL, False, "proxy"),
         ("unexpected EOF", FailureKind.IMAGE_PULL, False, "proxy"),
         ("dial tcp: lookup registry.example.org: no such host", FailureKind.IMAGE_PULL, True, "name right"),
