@@ -225,6 +225,23 @@ def test_claim_10_4_a_registry_that_is_down_is_waited_for_and_not_for_ever(
     assert puller.found(wanted.name) == digest
 
 
+def test_claim_10_4_always_says_so_where_the_registry_fails_and_an_image_of_that_name_is_there(
+    puller: Puller, public: Registry, repository: str
+) -> None:
+    digest = public.put(f"{repository}:1", [{"a": secrets.token_bytes(5)}])
+    name = f"{public.address}/{repository}:1"
+    puller(WantedImage(name))
+    public.stop()
+    try:
+        puller(WantedImage(name))
+        [failure] = puller.failures(WantedImage(name, "always")).values()
+    finally:
+        public.start()
+    assert failure.kind is FailureKind.IMAGE_PULL
+    assert failure.message.endswith("The engine has an image of that name, which pull: missing would take.")
+    assert puller.found(name) == digest
+
+
 def test_claim_10_4_an_engine_that_goes_away_while_it_pulls_is_asked_again(
     engine: PrivateEngine, public: Registry, repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

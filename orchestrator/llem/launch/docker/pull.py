@@ -87,7 +87,7 @@ def pull_missing(
         pulls = {name: Pull(name, engine.facts.api_version, size, retries) for name, size in sizes.items()}
         for reference, failure in _pulled(pulls, progress, stop).items():
             if not _goes_on_without(engine, to_pull[reference], failure):
-                failures[to_pull[reference].name] = failure
+                failures[to_pull[reference].name] = _with_a_way_out(engine, to_pull[reference], failure)
     if failures:
         raise PullsFailed(failures)
 
@@ -111,6 +111,14 @@ def _goes_on_without(engine: Engine, wanted: WantedImage, failure: LaunchFailed)
     """Whether what a study began with is gone for good, while its name still means something: `find_image` says so."""
     gone = wanted.digest is not None and failure.kind is FailureKind.IMAGE_MISSING
     return gone and image_there(engine, wanted.name, None) is not None
+
+
+def _with_a_way_out(engine: Engine, wanted: WantedImage, failure: LaunchFailed) -> LaunchFailed:
+    """`always` fails where the registry does, though an image of that name may be there."""
+    if wanted.policy != "always" or image_there(engine, wanted.name, None) is None:
+        return failure
+    words = f"{failure.message} The engine has an image of that name, which pull: missing would take."
+    return LaunchFailed(failure.kind, words)
 
 
 def _missing(wanted: WantedImage) -> LaunchFailed:
