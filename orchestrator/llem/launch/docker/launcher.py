@@ -142,7 +142,7 @@ class DockerLauncher:
             gpus = self._inside.gpus_named([gpu.uuid for gpu in self._gpus])
             for image in others:
                 ready(partial(self._inside.look, where, image, gpus))
-        ready(partial(check_engines, self._inside, self._images))
+        ready(partial(check_engines, self._inside, self._images, self._notice))
         return {backend: image.described for backend, image in self._images.items()}
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str:

@@ -17,6 +17,8 @@ def findings_of(image: EngineImage, seen: Seen, backends: Collection[str], archi
     found: list[Finding] = []
     if seen.look:
         found = [*judge(seen.look.image, backends, architecture), *judge_container(seen.look)]
+    elif seen.began:
+        found = [Finding("warning", "look", "llem's runner begins in it; of the image itself nothing is known")]
     # Of a runner that did not begin because something is missing nothing more is to be told.
     if not seen.began and not missing_of(found):
         found.append(why_it_did_not_begin(image, architecture, seen.state, seen.said))
