@@ -75,7 +75,7 @@ def check_image(
 
 
 def check_engines(
-    inside: Inside, images: Mapping[str, EngineImage], notice: Callable[[str], None] = lambda line: None
+    inside: Inside, images: Mapping[str, EngineImage], notice: Callable[[str], None] | None = None
 ) -> None:
     """Raise LaunchFailed where a backend's image, inside which somebody has looked, lacks its engine or has an old one.
 
@@ -88,7 +88,7 @@ def check_engines(
         if missing := missing_of(found):
             raise unusable(image, missing)
         for finding in found:
-            if finding.level == "warning":
+            if finding.level == "warning" and notice:
                 notice(f"Image {image.name}: {finding.text}")
 
 
