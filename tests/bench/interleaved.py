@@ -18,7 +18,7 @@ def pairs(
     theirs_s: list[float] = []
     for pair in range(count):
         for is_ours in (True, False) if pair % 2 == 0 else (False, True):
-            (ours_s if is_ours else theirs_s).append(_seconds(ours if is_ours else theirs))
+            (ours_s if is_ours else theirs_s).append(seconds(ours if is_ours else theirs))
     rates = {
         "backend_tokens_per_s": tokens / statistics.median(ours_s),
         "bare_tokens_per_s": tokens / statistics.median(theirs_s),
@@ -45,7 +45,8 @@ def sentence(report: Mapping[str, Any], what: str, rival: str, target: float) ->
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """How long `work` takes."""
     started_s = time.perf_counter()
     work()
     return time.perf_counter() - started_s

@@ -30,7 +30,7 @@ class ListedImage:
 
     @property
     def variant(self) -> str | None:
-        """`cpu`, `cu12`, …; None where nothing says so."""
+        """`cpu`, `cu13`, …; None where nothing says so."""
         return variant_of([self.chosen.name, *(self.there.tags if self.there else ())])
 
 

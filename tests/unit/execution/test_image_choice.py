@@ -42,15 +42,8 @@ def test_claim_10_3_an_image_is_the_one_that_is_named_else_the_one_built_here_el
 
 @pytest.mark.parametrize(
     ("cuda", "wants_gpus", "variant"),
-    [
-        (None, True, "cpu"),
-        (12, False, "cpu"),
-        (12, True, "cu12"),
-        (13, True, "cu13"),
-        (99, True, "cu13"),
-        (11, True, "cu12"),
-    ],
-    ids=["no driver", "no GPU is wanted", "12", "13", "newer than any image", "older than any image"],
+    [(None, True, "cpu"), (13, False, "cpu"), (13, True, "cu13"), (99, True, "cu13"), (11, True, "cu13")],
+    ids=["no driver", "no GPU is wanted", "13", "newer than any image", "older than any image"],
 )
 def test_claim_10_3_a_published_image_fits_the_driver_and_whether_gpus_are_wanted(
     cuda: int | None, wants_gpus: bool, variant: str
@@ -62,8 +55,8 @@ def test_claim_10_3_a_published_image_fits_the_driver_and_whether_gpus_are_wante
 
 @pytest.mark.parametrize("mirror", ["mirror.example.org:5000/llem", " mirror.example.org:5000/llem/ "])
 def test_claim_10_3_a_variable_names_another_registry_for_published_images(mirror: str) -> None:
-    name = published_image("vllm", 12, {"LLEM_REGISTRY": mirror})
-    assert name == f"mirror.example.org:5000/llem/llem-vllm:{__version__}-cu12"
+    name = published_image("vllm", 13, {"LLEM_REGISTRY": mirror})
+    assert name == f"mirror.example.org:5000/llem/llem-vllm:{__version__}-cu13"
     assert published_image("vllm", None, {"LLEM_REGISTRY": ""}).startswith(f"{REGISTRY}/")
 
 

@@ -12,8 +12,8 @@ REGISTRY = "ghcr.io/llenergymeasure"
 """Where the images of llem are published."""
 REGISTRY_VARIABLE = "LLEM_REGISTRY"
 """Says another registry that holds them, as a mirror does."""
-CUDA_MAJORS = (12, 13)
-"""The major versions of CUDA that images are published for."""
+CUDA_MAJORS = (13,)
+"""The major versions of CUDA that images are published for (images/README.md), oldest first."""
 
 _HUB = "docker.io"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -28,7 +28,8 @@ def default_image(backend: str) -> str:
 def published_image(backend: str, cuda_major: int | None, environment: Mapping[str, str] = os.environ) -> str:
     """The published image of a backend, for a driver of this CUDA version; for the CPU where it is None.
 
-    A driver runs what was built for its own version of CUDA and for older ones.
+    A driver runs what was built for its own version of CUDA and for older ones; one that is too old for all of them
+    gets the oldest, and a look around says so.
     """
     registry = environment.get(REGISTRY_VARIABLE, "").strip().rstrip("/") or REGISTRY
     if cuda_major is None:
@@ -38,7 +39,7 @@ def published_image(backend: str, cuda_major: int | None, environment: Mapping[s
 
 
 def variant_of(names: Iterable[str]) -> str | None:
-    """What an image of ours was built for (`cpu`, `cu12`), from the tags it has; None where none of them says so."""
+    """What an image of ours was built for (`cpu`, `cu13`), from the tags it has; None where none of them says so."""
     tags = (parts_of(name)[1] for name in names)
     return next((hit[1] for tag in tags if (hit := _VARIANT.search(tag))), None)
 
