@@ -71,37 +71,51 @@ def _image() -> "dict[str, object]":
 
 
 def _packages() -> "dict[str, str]":
+    versions = {name: _installed(name) or _written_in(name) for name in _PACKAGES}
+    return {name: version for name, version in versions.items() if version}
+
+
+def _installed(name: str) -> "str | None":
+    """The version in a package's metadata; None where it has none that can be read, as for all in Python 3.7."""
     try:
         metadata = importlib.import_module("importlib.metadata")
     except ImportError:
-        # Python 3.7 and older: what is installed for it helps nobody.
-        return {}
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            version = metadata.version(name)
-        except (metadata.PackageNotFoundError, OSError, KeyError, TypeError):
-            continue
-        # Metadata that cannot be read has none.
-        if version:
-            versions[name] = version
-    return versions
+        return None
+    try:
+        version: str = metadata.version(name)
+    except (metadata.PackageNotFoundError, OSError, KeyError, TypeError):
+        return None
+    return version
+
+
+def _written_in(name: str) -> "str | None":
+    """The version in a package's own files, for one that was copied without its metadata."""
+    module = name.replace("-", "_")
+    texts = [_text(module, file) for file in ("version.py", "_version.py", "__init__.py")]
+    found = (_assigned(text, variable) for text in texts for variable in ("__version__", "VERSION"))
+    return next((version for version in found if version), "unknown" if any(texts) else None)
 
 
 def _torch_built_for() -> "tuple[str | None, str | None]":
-    """The versions of CUDA and of ROCm in torch's own `version.py`, read as text: importing torch takes seconds."""
-    spec = importlib.util.find_spec("torch")
+    """The versions of CUDA and of ROCm in torch's own `version.py`."""
+    text = _text("torch", "version.py")
+    return _assigned(text, "cuda"), _assigned(text, "hip")
+
+
+def _text(module: str, file: str) -> str:
+    """A file of a module, read without importing it, which takes seconds for some; empty where there is none."""
+    spec = importlib.util.find_spec(module)
     for folder in (spec.submodule_search_locations if spec else None) or ():
         try:
-            text = Path(folder, "version.py").read_text(encoding="utf-8")
+            return Path(folder, file).read_text(encoding="utf-8")
         except (OSError, ValueError):
             continue
-        return _assigned(text, "cuda"), _assigned(text, "hip")
-    return None, None
+    return ""
 
 
 def _assigned(text: str, name: str) -> "str | None":
-    found = re.search("^" + name + r"\b[^=\n]*=\s*(['\"].*['\"])\s*$", text, flags=re.MULTILINE)
+    """The text that a line assigns to a name, perhaps to others as well."""
+    found = re.search("^" + name + r"\b[^=\n]*=(?:\s*\w+\s*=)*\s*(['\"].*['\"])\s*$", text, flags=re.MULTILINE)
     try:
         return str(ast.literal_eval(found.group(1))) if found else None
     except (SyntaxError, ValueError):

@@ -31,10 +31,6 @@ OLD_PYDANTIC = f"""
 """
 # Its metadata say so; the package itself is the new one.
 OLD_TRANSFORMERS = f"FROM {PYTORCH_IMAGE}\nRUN sed -i 's/^Version: .*/Version: 4.40.1/' {_SITE}/transformers-*/METADATA"
-NO_ENGINE = f"""
-    FROM {PYTORCH_IMAGE}
-    RUN rm -rf {_SITE}/torch {_SITE}/torch-* {_SITE}/transformers {_SITE}/transformers-*
-"""
 ENTRYPOINT = f'FROM {PYTORCH_IMAGE}\nENTRYPOINT ["/bin/false"]\nCMD ["never"]\nUSER root'
 ROOTS_PACKAGES = f"FROM {PYTORCH_IMAGE}\nRUN chmod 700 {_SITE}/pydantic {_SITE}/pydantic-*.dist-info"
 ROOTS_PYTHON = f"""

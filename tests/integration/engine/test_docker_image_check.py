@@ -44,7 +44,6 @@ def missing(report: Report) -> dict[str, str]:
     ("name", "dockerfile", "subject", "words"),
     [
         ("no-pydantic", variants.NO_PYDANTIC, "pydantic", ["not installed", "pip install 'pydantic>=2.8'"]),
-        ("old-engine", variants.OLD_TRANSFORMERS, "transformers", ["4.40.1 is too old", "precision"]),
         ("roots-packages", variants.ROOTS_PACKAGES, "permissions", ["user 65532", "chmod -R a+rX", "/pydantic"]),
         ("roots-python", variants.ROOTS_PYTHON, "python3", ["not root may not execute it", "outside of /root"]),
         ("other-name", variants.OTHER_NAME, "python3", ["none on its PATH (/usr/local/sbin:", "ln -s"]),
@@ -131,12 +130,14 @@ def test_claim_10_5_a_study_on_an_image_that_lacks_several_things_ends_before_it
     assert f"{tag} for pytorch: missing something" in checked.stdout
 
 
-def test_claim_10_5_an_image_without_the_engine_of_its_backend_is_refused_before_the_first_run(
+def test_claim_10_5_a_study_on_an_engine_that_is_too_old_is_refused_with_what_needs_a_newer_one(
     docker_llem: Llem, client: Any, tmp_path: Path
 ) -> None:
-    with variant(client, "no-engine", variants.NO_ENGINE) as tag:
+    with variant(client, "old-engine", variants.OLD_TRANSFORMERS) as tag:
         (tmp_path / "study.yaml").write_text(f"{TINY}device: cpu\nimages: {{pytorch: {tag}}}\n")
         done = docker_llem("run", "study.yaml")
-    assert done.returncode == 3
-    assert "torch: not installed" in done.stderr
+        checked = docker_llem("images", "verify", "--study", "study.yaml")
+    assert (done.returncode, checked.returncode) == (3, 3)
+    for said in (done.stderr, checked.stdout):
+        assert "4.40.1 is too old: 4.56 or newer is needed for precision" in said
     assert not (tmp_path / "results").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from llem.launch.docker.engine import EngineImage
-from llem.launch.docker.engine_versions import ENGINES, LEAST_PYDANTIC, LEAST_PYTHON, is_older
+from llem.launch.docker.engine_versions import ACCELERATE, ENGINES, LEAST_PYDANTIC, LEAST_PYTHON, is_older
 from llem.launch.docker.image_facts import ImageFacts, read_image_look
 from llem.launch.docker.image_findings import Finding, backends_in, judge, judge_container
 from llem.launch.docker.image_start import why_it_did_not_begin, why_not_executed
 from llem.launch.docker.known_images import KnownImages
+from llem.launch.docker.probe import Seen
+from llem.launch.docker.verdict import findings_of, missing_of, unusable
 from llem_runner import image_look
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,7 +30,7 @@ FACTS: dict[str, Any] = {
     "implementation": "cpython",
     "machine": "x86_64",
     "libc": "glibc 2.39",
-    "packages": {"pydantic": "2.11.0", "torch": "2.7.1", "transformers": "5.17.0"},
+    "packages": {"pydantic": "2.11.0", "torch": "2.7.1", "transformers": "5.17.0", "accelerate": "1.10.0"},
     "torch_cuda": "12.8",
     "torch_rocm": None,
     "pynvml": True,
@@ -69,6 +72,7 @@ def test_claim_10_5_an_image_that_has_all_is_told_with_its_versions_and_what_tor
         (facts({"torch": ""}), "torch", ["not installed", "pip install 'torch>=2.6'"]),
         (facts({"transformers": "4.55.4"}), "transformers", ["4.55.4 is too old", "4.56 or newer", "dtype"]),
         (facts({"transformers": ""}, closed_path=["/root/bin"]), "transformers", ["/root/bin on its PATH, closed"]),
+        (facts({"accelerate": ""}), "accelerate", ["not installed", "pip install 'accelerate>=1.0'"]),
         (facts(machine="aarch64"), "architecture", ["arm64", "amd64", "emulator"]),
         (facts(unreadable=["/site/a b"]), "permissions", ["user 1000", "/site/a b", "chmod -R a+rX '/site/a b'"]),
     ],
@@ -111,6 +115,27 @@ def test_claim_10_5_a_vllm_too_old_for_what_llem_calls_is_told_which_and_a_cpu_b
     assert backends_in(facts({"transformers": ""})) == ()
 
 
+def test_claim_10_5_an_image_that_answers_without_a_look_is_not_said_to_be_known() -> None:
+    image = EngineImage("mine:1", "sha256:1", "sha256:1")
+    (finding,) = findings_of(image, Seen({"ExitCode": 0}, "", None), ("pytorch",), "amd64")
+    assert (finding.level, finding.message) == (
+        "warning",
+        "llem's runner begins in it; of the image itself nothing is known",
+    )
+
+
+def test_claim_10_5_all_that_is_missing_is_in_the_message_of_a_run_each_on_its_line() -> None:
+    look = read_image_look({**LOOK, "image": {**FACTS, "packages": {}, "unreadable": ["/site/torch"]}})
+    seen = Seen({"ExitCode": 1, "OOMKilled": False}, "ModuleNotFoundError: No module named 'pydantic'", look)
+    image = EngineImage("mine:1", "sha256:1", "sha256:1")
+    missing = missing_of(findings_of(image, seen, (), "amd64"))
+    assert [each.subject for each in missing] == ["permissions", "pydantic"]
+    lines = unusable(image, missing).message.splitlines()
+    assert lines[0] == "Runs cannot be made from image mine:1:"
+    assert lines[1].startswith("  permissions: ")
+    assert lines[2].startswith("  pydantic: ")
+
+
 def test_claim_10_5_a_container_that_cannot_write_where_runs_do_is_told() -> None:
     look = read_image_look({**LOOK, "unwritable": ["/tmp"], "noexec": ["/home/llem"]})
     assert [(each.level, each.subject) for each in judge_container(look)] == [
@@ -143,6 +168,18 @@ def test_claim_10_5_the_oldest_tested_versions_are_those_that_the_extras_ask_for
             assert not is_older(package.tested, package.least)
     assert any(each.startswith(f"pydantic>={LEAST_PYDANTIC}") for each in project["dependencies"])
     assert LEAST_PYTHON == "3.10"
+
+
+def test_claim_10_5_the_page_on_containers_names_the_least_versions_and_the_oldest_tested_ones() -> None:
+    page = (ROOT / "docs" / "containers.md").read_text()
+    (table,) = re.findall(r"^## Your own image\n(.*?)^llem itself", page, flags=re.MULTILINE | re.DOTALL)
+    for packages in ENGINES.values():
+        for name, package in packages.items():
+            assert f"`{name}` {package.least}" in table
+            assert package.tested in table
+    assert f"`accelerate` {ACCELERATE.least}" in table
+    assert f"| `pydantic` | {LEAST_PYDANTIC} |" in table
+    assert f"| {LEAST_PYTHON} |" in table
 
 
 @pytest.mark.parametrize(

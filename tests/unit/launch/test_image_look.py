@@ -69,6 +69,19 @@ def test_claim_10_5_what_torch_was_built_for_is_read_without_importing_it(exchan
     assert (facts.torch_cuda, facts.torch_rocm) == ("12.8", None)
 
 
+def test_claim_10_5_a_package_without_metadata_is_found_by_its_own_files(exchange: Path) -> None:
+    for name, file, text in (
+        ("vllm", "_version.py", "__version__ = version = '0.33.0'\n"),
+        ("triton", "__init__.py", "from . import language\n"),
+    ):
+        package = exchange / "site" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("raise SystemExit('imported')\n")
+        (package / file).write_text(text)
+    packages = read_image_look(looked(exchange, exchange / "site")["look"]).image.packages
+    assert (packages["vllm"], packages["triton"]) == ("0.33.0", "unknown")
+
+
 def test_claim_10_5_an_image_whose_runner_cannot_begin_is_looked_at_all_the_same(exchange: Path) -> None:
     broken = exchange / "site" / "pydantic"
     broken.mkdir(parents=True)

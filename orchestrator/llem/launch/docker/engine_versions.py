@@ -35,6 +35,9 @@ ENGINES: dict[str, dict[str, EnginePackage]] = {
 }
 """Backend → the packages that make it."""
 
+ACCELERATE = EnginePackage("1.0", "1.0", "putting a model on a GPU (transformers' device_map)")
+"""Of the backend pytorch on a GPU."""
+
 
 def is_older(version: str, limit: str) -> bool:
     """Whether a version comes before `limit`, by the numbers they begin with: builds are called 2.6.0a0+git, 2.13+cpu.

@@ -17,7 +17,8 @@ from llem.launch.docker.inside import Inside
 from llem.launch.docker.probe import Workplace
 from llem.launch.docker.verdict import findings_of, missing_of, unusable
 from llem.launch.protocol import LaunchFailed
-from llem_runner.contract import FailureKind
+from llem.printable import on_one_line
+from llem_runner.contract import CONTRACT_VERSION, FailureKind
 
 Workplaces = Callable[[], AbstractContextManager[Workplace]]
 """Where a look is made, if one has to be: a folder that the engine sees, as `probe.workplace` makes it."""
@@ -56,7 +57,7 @@ def check_image(
     """
     if not fresh and (facts := inside.facts_known(image)):
         judged, without = _judged_for(facts, backends)
-        found = [*judge(facts, judged, inside.architecture), *without]
+        found = [*judge(facts, judged, inside.architecture), *without, _runner(image)]
         return ImageReport(image.name, image.digest, judged, tuple(found), facts, cached=True)
     with workplaces() as where:
         try:
@@ -69,22 +70,34 @@ def check_image(
             )
     seen_facts = seen.look.image if seen.look else None
     judged, without = _judged_for(seen_facts, backends)
-    found = [*findings_of(image, seen, judged, inside.architecture), *without]
+    found = [*findings_of(image, seen, judged, inside.architecture), *without, _runner(image)]
     return ImageReport(image.name, image.digest, judged, tuple(found), seen_facts)
 
 
-def check_engines(inside: Inside, images: Mapping[str, EngineImage]) -> None:
+def check_engines(
+    inside: Inside, images: Mapping[str, EngineImage], notice: Callable[[str], None] | None = None
+) -> None:
     """Raise LaunchFailed where a backend's image, inside which somebody has looked, lacks its engine or has an old one.
 
-    Images that a look found nothing of are passed over: only a run can tell.
+    `notice` gets a line for each package that may be too old. Images that a look found nothing of are passed over: only
+    a run can tell.
     """
     for backend, image in images.items():
         facts = inside.facts_known(image)
-        if facts and (missing := missing_of(list(judge_engines(facts, (backend,))))):
+        found = list(judge_engines(facts, (backend,))) if facts else []
+        if missing := missing_of(found):
             raise unusable(image, missing)
+        for finding in found:
+            if finding.level == "warning" and notice:
+                notice(f"Image {image.name}: {finding.text}")
 
 
 def _judged_for(facts: ImageFacts | None, backends: Collection[str]) -> tuple[tuple[str, ...], list[Finding]]:
     """The backends to judge for, and that there is none where nobody named one and the image has no engine."""
     judged = tuple(backends) or (backends_in(facts) if facts else ())
     return judged, [no_engine()] if facts and not judged else []
+
+
+def _runner(image: EngineImage) -> Finding:
+    own = f"; the image's own is of contract {on_one_line(image.contract)}" if image.contract else ""
+    return Finding("ok", "runner", f"this llem's (contract {CONTRACT_VERSION}), mounted over the image's{own}")

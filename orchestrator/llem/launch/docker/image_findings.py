@@ -12,7 +12,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from llem.launch.docker.engine_versions import ENGINES, LEAST_PYDANTIC, LEAST_PYTHON, EnginePackage, is_older
+from llem.launch.docker.engine_versions import (
+    ACCELERATE,
+    ENGINES,
+    LEAST_PYDANTIC,
+    LEAST_PYTHON,
+    EnginePackage,
+    is_older,
+)
 from llem.launch.docker.image_facts import ImageFacts, ImageLook
 from llem.launch.docker.image_names import architecture_of
 
@@ -59,6 +66,8 @@ def judge(facts: ImageFacts, backends: Collection[str], architecture: str) -> It
         return
     yield from _closed(facts)
     yield _package(facts, "pydantic", EnginePackage(LEAST_PYDANTIC, LEAST_PYDANTIC, "reading what a run is asked for"))
+    if not facts.pynvml:
+        yield Finding("missing", "pynvml", "llem's own is mounted, and Python does not look for it in PYTHONPATH")
     yield from judge_engines(facts, backends)
     if backends:
         yield from _compiling(facts)
@@ -69,6 +78,8 @@ def judge_engines(facts: ImageFacts, backends: Collection[str]) -> Iterator[Find
     packages = {name: package for backend in backends for name, package in ENGINES[backend].items()}
     for name, package in packages.items():
         yield _package(facts, name, package)
+    if "pytorch" in backends and _has_gpu_build(facts):
+        yield _package(facts, "accelerate", ACCELERATE)
 
 
 def judge_container(look: ImageLook) -> Iterator[Finding]:
@@ -139,6 +150,10 @@ def _or_hidden(facts: ImageFacts) -> str:
     if facts.closed_path:
         return f", unless it is that of {', '.join(facts.closed_path)} on its PATH, closed to user {facts.uid}"
     return f", or not for user {facts.uid}: a package in root's home is nobody else's" if facts.uid else ""
+
+
+def _has_gpu_build(facts: ImageFacts) -> bool:
+    return bool(facts.torch_cuda or facts.torch_rocm)
 
 
 def _version(facts: ImageFacts, name: str) -> str | None:

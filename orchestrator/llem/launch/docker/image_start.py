@@ -34,7 +34,7 @@ def why_it_did_not_begin(image: EngineImage, architecture: str, state: Json, sai
         return found
     return Finding(
         "missing",
-        "runner",
+        "start",
         f"llem's runner does not start (exit code {state['ExitCode']}): {printable(last, 500).rstrip('.')}",
     )
 

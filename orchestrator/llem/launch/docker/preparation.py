@@ -61,12 +61,9 @@ class Preparation:
         with self._checklist.checking("study folders"):
             ready(partial(self._look_and_pull, workplace, pull))
         self._around.end()
-        for backend, image in self.images.items() if self._checklist.judging else ():
-            if not self._checklist.stands(container_check(image)):
-                continue
-            with noting(self._checklist, f"packages of {backend}"):
-                check_engines(self._inside, {backend: image})
-                self._checklist.ok(f"packages of {backend}")
+        for backend, image in self.images.items():
+            if self._checklist.judging and self._checklist.stands(container_check(image)):
+                self._check_packages(backend, image)
 
     def gpu_facts(self) -> GpuFacts:
         """By NVML of the host; where it has none, as seen from inside a container."""
@@ -78,6 +75,12 @@ class Preparation:
             driver=next((report.driver for report in seen if report.driver.cuda), driver()),
             cuda_needed={backend: cuda for backend, image in self.images.items() if (cuda := self._cuda(image))},
         )
+
+    def _check_packages(self, backend: str, image: EngineImage) -> None:
+        check = f"packages of {backend}"
+        with noting(self._checklist, check):
+            check_engines(self._inside, {backend: image}, partial(self._checklist.warn, check))
+            self._checklist.ok(check)
 
     def _cuda(self, image: EngineImage) -> CudaVersion | None:
         facts = self._inside.facts_known(image)

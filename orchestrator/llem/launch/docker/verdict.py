@@ -17,6 +17,8 @@ def findings_of(image: EngineImage, seen: Seen, backends: Collection[str], archi
     found: list[Finding] = []
     if seen.look:
         found = [*judge(seen.look.image, backends, architecture), *judge_container(seen.look)]
+    elif seen.began:
+        found = [Finding("warning", "look", "llem's runner begins in it; of the image itself nothing is known")]
     # Of a runner that did not begin because something is missing nothing more is to be told.
     if not seen.began and not missing_of(found):
         found.append(why_it_did_not_begin(image, architecture, seen.state, seen.said))
@@ -30,12 +32,10 @@ def missing_of(findings: Sequence[Finding]) -> list[Finding]:
 
 def unusable(image: EngineImage, missing: Sequence[Finding]) -> LaunchFailed:
     """The failure of an image in which this is missing."""
-    lines = "".join(f"\n  {finding.text}" for finding in missing)
-    return LaunchFailed(
-        FailureKind.IMAGE_UNUSABLE,
-        f"Runs cannot be made from image {image.name}:{lines}\n"
-        "RUN lines are for a Dockerfile that begins with FROM that image (docs/containers.md, Your own image).",
-    )
+    lines = [f"Runs cannot be made from image {image.name}:", *(f"  {finding.text}" for finding in missing)]
+    if any(finding.remedy.startswith("RUN ") for finding in missing):
+        lines.append("RUN is for a Dockerfile that begins with FROM that image (docs/containers.md, Your own image).")
+    return LaunchFailed(FailureKind.IMAGE_UNUSABLE, "\n".join(lines))
 
 
 def in_words(image: EngineImage, architecture: str, failure: LaunchFailed) -> LaunchFailed:
