@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llem.cli.pull_progress import PullBars, PullLines
 from llem.execution.observer import Observer, RunEnding
 from llem.printable import on_further_lines, on_one_line, on_own_lines, printable
 from llem_runner.contract.events import Event, HeartbeatEvent, PhaseEvent, ProgressEvent, WarningEvent
 
 if TYPE_CHECKING:
     from llem.execution.plan_file import PlannedRun
+    from llem.launch.docker.pull_layers import PullState
 
 
 _LEAST_COLUMNS, _LEAST_LINES = 40, 4
@@ -42,6 +44,7 @@ class LineObserver(Observer):
         self._verbose = verbose
         self._total = 0
         self._gone = False
+        self._pulls = PullLines(self.say)
 
     def say(self, message: str) -> None:
         """Print a line, clean whoever wrote it. A terminal that is gone must not take the study with it."""
@@ -59,6 +62,9 @@ class LineObserver(Observer):
     def notice(self, message: str) -> None:
         # Most of them repeat somebody's words: an engine's, a library's, a file's name.
         self.say(on_further_lines(message))
+
+    def image_pull(self, state: PullState) -> None:
+        self._pulls.show(state)
 
     def study_started(self, folder: str, total: int, done: int) -> None:
         self._total = total
@@ -90,6 +96,7 @@ class BarObserver(LineObserver):
 
     def __init__(self, verbose: bool) -> None:
         super().__init__(verbose)
+        self._pull_bars = PullBars()
         self._study_bar: Any = None
         self._run_bar: Any = None
         self._power_w: float | None = None
@@ -99,6 +106,15 @@ class BarObserver(LineObserver):
         from tqdm import tqdm
 
         tqdm.write(message, file=sys.stderr)
+
+    def image_pull(self, state: PullState) -> None:
+        self._pulls.show(state, brief=True)
+        if self._gone:
+            return
+        try:
+            self._pull_bars.show(state)
+        except OSError:
+            self._gone = True
 
     def study_started(self, folder: str, total: int, done: int) -> None:
         from tqdm import tqdm

@@ -37,7 +37,7 @@ def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[
         notice(on_one_line(message))
     settings = load_settings(settings_path(environment))
     places = effective_places(study, settings, environment)
-    _refuse_what_is_not_built(study, plan, places)
+    _refuse_what_is_not_built(study, plan)
     inputs = check_inputs(plan.experiments.values(), study.base_folder)
     calibration = {
         uuid: Calibration(factor=known.factor, uncertainty_percent=known.uncertainty_percent, source=known.source)
@@ -46,7 +46,7 @@ def check_study(study: Study, environment: Mapping[str, str], notice: Callable[[
     return Checked(plan, inputs, effective_output(study, settings), places, calibration)
 
 
-def _refuse_what_is_not_built(study: Study, plan: Plan, places: Mapping[str, BackendPlace]) -> None:
-    messages = [on_one_line(item.message) for item in unavailable(study, plan, places)]
+def _refuse_what_is_not_built(study: Study, plan: Plan) -> None:
+    messages = [on_one_line(item.message) for item in unavailable(study, plan)]
     if messages:
         raise NotReadyError("\n".join(messages))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from llem.execution.plan_file import PlannedRun
 from llem_runner.contract import ExperimentResult
 from llem_runner.contract.events import Event
+
+if TYPE_CHECKING:
+    from llem.launch.docker.pull_layers import PullState
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class Observer:
 
     def notice(self, message: str) -> None:
         """Something the person should know, in one line."""
+
+    def image_pull(self, state: PullState) -> None:
+        """How far the pull of an image is: before the first run, several times for each image."""
 
     def study_started(self, folder: str, total: int, done: int) -> None:
         """`done` of `total` runs were completed before (a resumed study)."""

@@ -17,6 +17,7 @@ from llem.execution.exchange import read_order
 from llem.execution.finish import finish_study
 from llem.execution.folder import StudyFolder
 from llem.execution.gpu_use import GpuUse
+from llem.execution.image_choice import ImagesHere
 from llem.execution.interrupts import Interrupts
 from llem.execution.journal import Journal
 from llem.execution.launch_record import read_launch
@@ -243,11 +244,12 @@ def _launchers(
 ) -> Launchers:
     if given is not None:
         return only(given, checked.places)
-    return _open(choose_where(checked.places), options, observer, interrupts)
+    choice = choose_where(checked.places, images=ImagesHere(wants_gpus=options.wants_gpus))
+    return _open(choice, options, observer, interrupts)
 
 
 def _open(choice: Choice, options: LaunchOptions, observer: Observer, interrupts: Interrupts) -> Launchers:
-    return open_launchers(choice, options, interrupts.wait, observer.notice)
+    return open_launchers(choice, options, interrupts.wait, observer.notice, observer.image_pull)
 
 
 def _options(

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from llem.errors import NotReadyError
-from llem.launch.docker import ContainerSettings, DockerLauncher, default_image
-from llem.launch.docker import has_image as engine_has_image
+from llem.execution.image_choice import ImagesHere
+from llem.launch.docker import ContainerSettings, DockerLauncher, Progress, PullPolicy, default_image
 from llem.launch.engine import engine_answers
-from llem.launch.local import LocalLauncher
+from llem.launch.local import LocalLauncher, missing_packages
 from llem.launch.protocol import Launcher
 from llem.study.settings import BackendPlace, need_docker
 from llem_runner.contract import ExperimentConfig
@@ -19,6 +19,7 @@ from llem_runner.contract.result import Image
 from llem_runner.contract.strict import Record
 
 LauncherName = Literal["docker", "local"]
+_IMAGES_HERE = ImagesHere()
 
 
 class BackendWhere(Record):
@@ -28,6 +29,8 @@ class BackendWhere(Record):
     image: str | None = None
     digest: str | None = None
     """What the image's name meant when the study began."""
+    pull: PullPolicy = "missing"
+    """When the image is pulled."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,10 @@ class Launchers:
         """What is to be remembered of them; complete once they are prepared."""
         return {
             backend: BackendWhere(
-                launcher=each.launcher, image=self.image(backend).name, digest=self.image(backend).digest
+                launcher=each.launcher,
+                image=self.image(backend).name,
+                digest=self.image(backend).digest,
+                pull=each.pull,
             )
             for backend, each in self._where.items()
         }
@@ -150,11 +156,13 @@ class Choice:
 def choose_where(
     places: Mapping[str, BackendPlace],
     answers: Callable[[], bool] = engine_answers,
-    has_image: Callable[[str], bool] = engine_has_image,
+    images: ImagesHere = _IMAGES_HERE,
+    missing: Callable[[str], Sequence[str]] = missing_packages,
 ) -> Choice:
     """What `runners: auto` means on this machine today. Raises NotReadyError where containers are needed in vain.
 
-    Where nothing is `auto`, nobody is asked whether an engine `answers` and `has_image`.
+    Where nothing is `auto`, nobody is asked whether an engine `answers`, nor what packages of a backend are `missing`
+    in this Python; where every image is named, or none needed, nobody is asked for `images`.
     """
     auto = [backend for backend, place in places.items() if place.runner == "auto"]
     several = need_docker(places)
@@ -167,26 +175,33 @@ def choose_where(
         )
     if several or not auto:
         local = {backend for backend, place in places.items() if place.runner == "local"}
-        return Choice({backend: _where(backend, place, backend in local) for backend, place in places.items()})
+        return Choice({backend: _where(backend, place, backend in local, images) for backend, place in places.items()})
     [(backend, place)] = places.items()
-    why = _why_local(backend, place, there, has_image)
-    return Choice({backend: _where(backend, place, bool(why))}, why)
+    why = _why_local(backend, place, there, images, missing)
+    return Choice({backend: _where(backend, place, bool(why), images)}, why)
 
 
-def _where(backend: str, place: BackendPlace, local: bool) -> BackendWhere:
+def _where(backend: str, place: BackendPlace, local: bool, images: ImagesHere) -> BackendWhere:
     if local:
         return BackendWhere(launcher="local")
-    return BackendWhere(launcher="docker", image=place.image or default_image(backend))
+    return BackendWhere(launcher="docker", image=images.chosen(backend, place).name, pull=place.pull)
 
 
-def _why_local(backend: str, place: BackendPlace, answers: bool, has_image: Callable[[str], bool]) -> str:
+def _why_local(
+    backend: str,
+    place: BackendPlace,
+    answers: bool,
+    images: ImagesHere,
+    missing: Callable[[str], Sequence[str]],
+) -> str:
     """Why `auto` means local here; empty where it means docker."""
     if not answers:
         return "No container engine answers"
-    # An image that somebody named is meant; one that nobody named and nobody built is no reason not to begin.
-    if place.image is None and not has_image(default_image(backend)):
-        return f"A container engine answers, but has no image {default_image(backend)} (docs/containers.md)"
-    return ""
+    # An image that somebody named is meant; one that nobody named and that would have to be pulled is no reason not to
+    # begin, where this Python can do without.
+    if place.image is not None or images.has_image(images.chosen(backend, place).name) or missing(backend):
+        return ""
+    return f"A container engine answers, but has no image {default_image(backend)} (docs/containers.md)"
 
 
 def open_launchers(
@@ -194,6 +209,7 @@ def open_launchers(
     options: LaunchOptions,
     stop: Callable[[float], bool],
     notice: Callable[[str], None],
+    progress: Progress,
 ) -> Launchers:
     """Make the launchers; nothing is started. Raises NotReadyError where an engine is needed and none answers."""
     pinned = {backend: each.digest for backend, each in choice.where.items() if each.digest}
@@ -206,6 +222,8 @@ def open_launchers(
             pinned=pinned,
             stop=stop,
             notice=notice,
+            pull={backend: each.pull for backend, each in choice.where.items()},
+            progress=progress,
         ),
     }
     made: dict[LauncherName, Launcher] = {

@@ -93,6 +93,15 @@ def driver_installed(root: Path = Path("/")) -> bool:
     return module.exists() or all(path.exists() for path in windows) or _nvml_knows_a_driver()
 
 
+def cuda_major() -> int | None:
+    """The newest major version of CUDA that this machine's driver knows; None where no driver says it."""
+    import pynvml
+
+    with suppress(pynvml.NVMLError), _opened(pynvml):
+        return int(pynvml.nvmlSystemGetCudaDriverVersion_v2()) // 1000
+    return None
+
+
 def memory_used(uuids: Sequence[str]) -> dict[str, int | None]:
     """Memory in use on each GPU, in bytes; None where it cannot be read: the board, NVML or this reading is not there.
 

@@ -41,6 +41,11 @@ _PACKAGES: dict[str, tuple[str, ...]] = {"pytorch": ("torch", "transformers"), "
 _SECRET_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN")
 
 
+def missing_packages(backend: str) -> list[str]:
+    """What a backend needs that is not installed in this Python; nothing is imported."""
+    return [name for name in _PACKAGES[backend] if importlib.util.find_spec(name) is None]
+
+
 class LocalLauncher:
     """Runs happen in subprocesses of this Python."""
 
@@ -73,8 +78,7 @@ class LocalLauncher:
     ) -> dict[str, Image]:
         """Check that each backend's packages are installed in this Python (without importing them)."""
         for backend in backends:
-            missing = [name for name in _PACKAGES[backend] if importlib.util.find_spec(name) is None]
-            if missing:
+            if missing := missing_packages(backend):
                 raise NotReadyError(
                     f"Backend {backend} cannot run here: {' and '.join(missing)} not installed in {sys.prefix}. "
                     f"Install it with: pip install 'llem[{backend}]'"

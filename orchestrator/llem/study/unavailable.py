@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from llem.study.plan import Plan
-from llem.study.settings import BackendPlace, UserSettings, effective_places
 from llem.study.study import Study
 
 
@@ -35,13 +34,9 @@ _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
 }
 
 
-def unavailable(study: Study, plan: Plan, places: Mapping[str, BackendPlace] | None = None) -> list[Unavailable]:
-    """Everything that this study asks for and that is not built yet; empty where it can be run.
-
-    `places` are the effective ones; without them only what the study itself writes is looked at.
-    """
-    placed = effective_places(study, UserSettings(), {}) if places is None else places
-    return [*_of_study(study), *_of_places(placed), *_of_experiments(plan)]
+def unavailable(study: Study, plan: Plan) -> list[Unavailable]:
+    """Everything that this study asks for and that is not built yet; empty where it can be run."""
+    return [*_of_study(study), *_of_experiments(plan)]
 
 
 def _of_study(study: Study) -> Iterator[Unavailable]:
@@ -50,12 +45,6 @@ def _of_study(study: Study) -> Iterator[Unavailable]:
         value = getattr(getattr(study, section), name)
         if is_later(value):
             yield _answer(key, value)
-
-
-def _of_places(places: Mapping[str, BackendPlace]) -> Iterator[Unavailable]:
-    for backend, place in places.items():
-        if place.pull != "missing":
-            yield _answer(f"images.{backend}.pull", place.pull)
 
 
 def _of_experiments(plan: Plan) -> Iterator[Unavailable]:

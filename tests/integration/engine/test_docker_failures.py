@@ -202,10 +202,9 @@ def test_claim_6_13_no_engine_is_exit_3_and_nothing_is_made(docker_llem: Llem, t
 
 
 def test_claim_6_13_a_missing_image_is_exit_3_and_nothing_is_made(docker_llem: Llem, tmp_path: Path) -> None:
-    (tmp_path / "s.yaml").write_text(acts(GOOD, images={"pytorch": "llem-test-nowhere:1"}))
+    (tmp_path / "s.yaml").write_text(acts(GOOD, images={"pytorch": {"image": "llem-test-nowhere:1", "pull": "never"}}))
     said = refused(docker_llem("run", "s.yaml"), tmp_path)
-    assert "image_missing: Image llem-test-nowhere:1 " in said
-    assert "No such image" in said
+    assert "image_missing: The engine has no image llem-test-nowhere:1, and pull: never" in said
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def test_claim_6_10_a_run_that_ended_alone_is_taken_though_its_image_is_gone_and
 ) -> None:
     image = built(client, f"llem-test-gone-{secrets.token_hex(4)}:latest", f"FROM {actor}\nLABEL gone=soon\n", {})
     try:
-        (tmp_path / "s.yaml").write_text(acts(LONG, GOOD, images={"pytorch": image}))
+        (tmp_path / "s.yaml").write_text(acts(LONG, GOOD, images={"pytorch": {"image": image, "pull": "never"}}))
         host = start_llem("run", "s.yaml", cwd=tmp_path, env={"DOCKER_HOST": engine.host})
         study = the_study(tmp_path / "results")
         wait_for_phase(study, 1, "measure")

@@ -168,12 +168,13 @@ def test_claim_6_4_where_the_engine_lacks_the_image_auto_is_local_and_docker_is_
     with another_daemon(engine) as daemon:
         env = {"DOCKER_HOST": daemon.host}
         done = docker_llem("run", "s.yaml", env=env)
-        asked = docker_llem("run", "s.yaml", "-o", "elsewhere", env={**env, "LLEM_RUNNER_PYTORCH": "docker"})
+        env |= {"LLEM_RUNNER_PYTORCH": "docker", "LLEM_REGISTRY": "nowhere.invalid"}
+        asked = docker_llem("run", "s.yaml", "-o", "elsewhere", env=env)
     [line] = [line for line in done.stderr.splitlines() if "ontainer engine" in line]
     assert line.startswith(f"A container engine answers, but has no image {PYTORCH_IMAGE}")
     assert "runs are local" in line
     [launch] = launches(the_study(tmp_path / "results"))
     assert launch["launcher"] == "local"
     assert asked.returncode == 3
-    assert f"image_missing: Image {PYTORCH_IMAGE} " in asked.stderr
+    assert f"image_pull: Image nowhere.invalid/{PYTORCH_IMAGE}-cpu cannot be pulled" in asked.stderr
     assert not (tmp_path / "elsewhere").exists()

@@ -158,7 +158,6 @@ def test_claim_5_8_distinct_values_see_through_presets() -> None:
 
 
 NOT_BUILT = {
-    "images: {pytorch: {pull: never}}": ["images.pytorch.pull"],
     "execution: {parallel: gpus, on_complete: x}": [
         "execution.parallel",
         "execution.on_complete",

@@ -6,7 +6,10 @@ import click
 
 from llem.cli.lazy import LazyCommands
 
-_COMMANDS: dict[str, str] = {}
+_COMMANDS: dict[str, str] = {
+    "list": "The image that each backend would use, who says so, and whether the engine has it.",
+    "pull": "Have images on the engine before they are needed.",
+}
 
 
 @click.group(name="images", cls=LazyCommands, package="llem.cli.images", one_line=_COMMANDS)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from llem.launch.docker.faults import NO_ANSWER, ContainerGone, engine_errors, refused
+from llem.launch.docker.image_names import digest_for
 from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
 from llem_runner.contract.result import Image
@@ -26,6 +27,7 @@ _OLDEST_API = (1, 40)
 _MOST_LOG_LINES = 200_000
 _CREATING, _STARTING = "The container could not be created", "The container could not be started"
 ENDED_STATES = ("exited", "dead")
+CONTRACT_LABEL = "org.llem.contract"
 
 Json = dict[str, Any]
 
@@ -48,6 +50,11 @@ class EngineFacts:
     """Whether it can inject devices by the names of the Container Device Interface."""
     memlock_bytes: int = -1
     """Memory that a container may lock, as pinned buffers are; -1: all. An engine without full rights gives less."""
+    architecture: str = ""
+    """What it runs natively: `amd64`, `arm64`."""
+    data_root: str = ""
+    """Where it keeps images, on its own machine."""
+    api_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,17 @@ class EngineImage:
     """That of the registry it came from; of one that was built here, its id."""
     environment: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    from_registry: bool = False
+    """Whether the digest is one by which a registry knows it."""
+    architecture: str = ""
+    size_bytes: int = 0
+    """Unpacked, as the engine counts it."""
+    created: str = ""
+    """When it was built (RFC 3339)."""
+    contract: str | None = None
+    """The version of the contract of the runner that it carries, from its label."""
+    tags: tuple[str, ...] = ()
+    """All names that it has on the engine."""
 
     @property
     def described(self) -> Image:
@@ -99,7 +117,7 @@ class Engine:
                     "Docker 19.03 or newer is needed.",
                 )
             brisk = docker.from_env(version=client.api_version, timeout=min(timeout_s, _BRISK_S)).api
-            return cls(client, brisk, _facts(version, client.info()))
+            return cls(client, brisk, _facts(version, client.info(), str(client.api_version)))
 
     def close(self) -> None:
         """Close the connection."""
@@ -115,13 +133,19 @@ class Engine:
         with self._calling(f"Image {name} cannot be used"):
             found = self._client.inspect_image(name)
         config = found.get("Config") or {}
-        digests = found.get("RepoDigests") or []
+        digest = digest_for(name, found.get("RepoDigests") or [])
         return EngineImage(
             name=name,
             id=str(found["Id"]),
-            digest=str(digests[0]).rpartition("@")[2] if digests else str(found["Id"]),
+            digest=digest or str(found["Id"]),
             environment=tuple(config.get("Env") or ()),
             volumes=tuple(config.get("Volumes") or ()),
+            from_registry=digest is not None,
+            architecture=str(found.get("Architecture") or ""),
+            size_bytes=int(found.get("Size") or 0),
+            created=str(found.get("Created") or ""),
+            contract=(config.get("Labels") or {}).get(CONTRACT_LABEL),
+            tags=tuple(found.get("RepoTags") or ()),
         )
 
     def create(self, request: Json, name: str) -> str:
@@ -237,7 +261,7 @@ class Engine:
         return False
 
 
-def _facts(version: Json, info: Json) -> EngineFacts:
+def _facts(version: Json, info: Json, api_version: str) -> EngineFacts:
     components = [str(each.get("Name", "")) for each in version.get("Components") or []]
     podman = any("podman" in name.lower() for name in components)
     options = [str(option) for option in info.get("SecurityOptions") or []]
@@ -250,6 +274,9 @@ def _facts(version: Json, info: Json) -> EngineFacts:
         selinux=any("name=selinux" in option for option in options),
         podman=podman,
         cdi=podman or bool(info.get("CDISpecDirs")),
+        architecture=str(version.get("Arch") or ""),
+        data_root=str(info.get("DockerRootDir") or ""),
+        api_version=api_version,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which image a backend's runs are made from."""
+"""Which image a backend's runs are made from: what the engine has, and what a study began with."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from llem.launch.docker.engine import Engine, EngineImage
+from llem.launch.docker.engine import Engine, EngineFacts, EngineImage
+from llem.launch.docker.image_names import by_digest
 from llem.launch.protocol import LaunchFailed
-from llem.version import __version__
+from llem_runner.contract import FailureKind
+
+_SAME = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def has_image(name: str) -> bool:
@@ -22,25 +25,44 @@ def has_image(name: str) -> bool:
     return False
 
 
-def default_image(backend: str) -> str:
-    """The image of a backend that nobody named: the alias of the one that was built last."""
-    return f"llem-{backend}:{__version__}"
-
-
 def find_image(engine: Engine, name: str, digest: str | None, notice: Callable[[str], None]) -> EngineImage:
     """The image of a name; of a study that began with `digest` that one, as long as the engine has it.
 
-    Raises LaunchFailed.
+    Raises LaunchFailed, also where it is one for another kind of machine.
     """
-    if digest is None:
-        return engine.image(name)
-    for reference in (digest, f"{name.partition('@')[0].rpartition(':')[0] or name}@{digest}"):
-        with suppress(LaunchFailed):
-            return replace(engine.image(reference), name=name, digest=digest)
-    found = engine.image(name)
-    if found.digest != digest:
+    found = image_there(engine, name, digest) or engine.image(name)
+    if digest is not None and found.digest != digest:
         notice(
             f"Image {name} is not the one that this study began with ({digest}), which the engine no longer has: "
             "results of before and after it may differ for that reason alone."
         )
+    check_architecture(engine.facts, found)
     return found
+
+
+def image_there(engine: Engine, name: str, digest: str | None) -> EngineImage | None:
+    """The image of a name, or the one of `digest` that it once meant; None where the engine does not have it.
+
+    Raises LaunchFailed where the engine does not say.
+    """
+    for reference in (digest, by_digest(name, digest)) if digest else (name,):
+        try:
+            found = engine.image(reference)
+        except LaunchFailed as failure:
+            if failure.kind is not FailureKind.IMAGE_MISSING:
+                raise
+        else:
+            return replace(found, name=name, digest=digest or found.digest)
+    return None
+
+
+def check_architecture(facts: EngineFacts, image: EngineImage) -> None:
+    """Raise LaunchFailed for an image of another kind of machine: emulated, its numbers would be worth nothing."""
+    theirs, ours = (_SAME.get(each, each) for each in (image.architecture, facts.architecture))
+    if theirs and ours and theirs != ours:
+        raise LaunchFailed(
+            FailureKind.IMAGE_UNUSABLE,
+            f"Image {image.name} is made for {theirs}, and this engine's machine is {ours}. "
+            f"Name an image for {ours}, or take the right one of the same name: "
+            f"docker pull --platform linux/{ours} {image.name}",
+        )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from llem.ended import Ended
 from llem.errors import NotReadyError
@@ -23,12 +23,15 @@ from llem.launch.docker.folders import (
     shown_model,
     shown_runner,
 )
-from llem.launch.docker.images import default_image, find_image
+from llem.launch.docker.image_names import default_image
+from llem.launch.docker.images import find_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
 from llem.launch.docker.mounts import check_volumes
 from llem.launch.docker.patience import Patience, Patiently
 from llem.launch.docker.probe import workplace
+from llem.launch.docker.pull import Progress, PullPolicy, WantedImage, pull_missing, unseen
+from llem.launch.docker.ready import ready
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
 from llem.launch.gpu_choice import places_of
 from llem.launch.gpus import Gpu, memory_used
@@ -43,8 +46,6 @@ _NOT_THE_GPU = (FailureKind.ENGINE_UNREACHABLE, FailureKind.DISK, FailureKind.IM
 """Why a look at a GPU's memory may fail without anything being wrong with the GPU."""
 _KILL_WITHIN_S = 10
 _PATIENCE = Patience()
-
-Done = TypeVar("Done")
 
 
 @dataclass
@@ -72,12 +73,15 @@ class DockerLauncher:
         pinned: Mapping[str, str] | None = None,
         stop: Callable[[float], bool],
         notice: Callable[[str], None],
+        pull: Mapping[str, PullPolicy] | None = None,
+        progress: Progress = unseen,
         environment: Mapping[str, str] = os.environ,
         patience: Patience = _PATIENCE,
         connect: Callable[..., Engine] = Engine.connect,
     ) -> None:
         """`gpus` are those the study may use (None: all), `pinned` the digests that a study began with, by backend.
 
+        `pull` says by backend when images are pulled (missing, where it says nothing), `progress` hears how that goes.
         `stop(seconds)` waits and says whether we were asked to end; `notice` is for lines that people should see;
         `connect` finds the engine, as `Engine.connect` does.
         Raises NotReadyError where no engine answers.
@@ -85,12 +89,15 @@ class DockerLauncher:
         self._wants_gpus = wants_gpus
         self._wanted = gpus
         self._pinned = pinned or {}
+        self._pull = pull or {}
+        self._progress = progress
+        self._stop = stop
         self._notice = notice
         self._environment = environment
         self._patience = patience
         self._caller = Caller(os.geteuid(), os.getegid(), tuple(os.getgroups()))
         self._connect = connect
-        self._engine = _ready(connect)
+        self._engine = ready(connect)
         self._facts = self._engine.facts
         self._owner = self._caller.inside(self._facts)
         self._inside = Inside(self._engine, settings, self._caller, stop)
@@ -116,24 +123,24 @@ class DockerLauncher:
     def prepare(
         self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
     ) -> Mapping[str, Image]:
-        """Remove what dead hosts of ours left, find the images, look around inside each, and list the GPUs."""
+        """Remove what dead hosts of ours left, pull and find the images, look around inside each, and list the GPUs."""
         self._parent = parent
-        _ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
-        for backend in backends:
-            name = images.get(backend) or default_image(backend)
-            self._images[backend] = _ready(
-                partial(find_image, self._engine, name, self._pinned.get(backend), self._notice)
-            )
+        ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
+        wanted = {backend: self._wanted_image(backend, images.get(backend)) for backend in backends}
+        pulled = partial(pull_missing, self._engine, list(wanted.values()), self._progress, self._stop, self._notice)
+        ready(pulled)
+        for backend, each in wanted.items():
+            self._images[backend] = ready(partial(find_image, self._engine, each.name, each.digest, self._notice))
         first, *others = dict.fromkeys(self._images.values())
         with workplace(parent, self._owner) as where:
             if self._wants_gpus:
                 find = partial(self._inside.find_gpus, where, first, self._wanted, self._environment)
-                self._gpus = _ready(find)
+                self._gpus = ready(find)
             else:
                 others = [first, *others]
             gpus = self._inside.gpus_named([gpu.uuid for gpu in self._gpus])
             for image in others:
-                _ready(partial(self._inside.look, where, image, gpus))
+                ready(partial(self._inside.look, where, image, gpus))
         return {backend: image.described for backend, image in self._images.items()}
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str:
@@ -156,7 +163,7 @@ class DockerLauncher:
         for folder in mounted:
             check_weights_readable(folder, self._owner[0])
         for image in self._images.values() if mounted else ():
-            _ready(partial(check_volumes, image))
+            ready(partial(check_volumes, image))
 
     def capacity(self) -> list[Place]:
         """One place for each GPU model, or the CPU."""
@@ -194,7 +201,7 @@ class DockerLauncher:
         """The container of this attempt, running or ended, that a dead host has left. Raises NotReadyError."""
         try:
             # Where nobody can tell, the run may still go on: it must not be made to share its GPU with a second one.
-            found = _ready(lambda: self._patiently(lambda: self._engine.inspect(attempt.handle)))
+            found = ready(lambda: self._patiently(lambda: self._engine.inspect(attempt.handle)))
         except ContainerGone:
             return None
         if found["State"]["Status"] == "created":
@@ -304,6 +311,10 @@ class DockerLauncher:
         )
         return shown, allocation, warm
 
+    def _wanted_image(self, backend: str, name: str | None) -> WantedImage:
+        policy = self._pull.get(backend, "missing")
+        return WantedImage(name or default_image(backend), policy, self._pinned.get(backend))
+
     def _container(self, attempt: Attempt, gpu_uuids: Sequence[str]) -> Container:
         return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice, gpu_uuids)
 
@@ -316,11 +327,3 @@ class DockerLauncher:
     def _remove_what_is_left(self) -> None:
         if self._to_remove and self._engine.answers():
             self._to_remove = [container for container in self._to_remove if not container.remove()]
-
-
-def _ready(call: Callable[[], Done]) -> Done:
-    """`call`, before the first run: what fails now makes all runs impossible. Raises NotReadyError."""
-    try:
-        return call()
-    except LaunchFailed as failure:
-        raise NotReadyError(f"{failure.kind}: {failure.message}") from failure
