@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "timeline_file": [],
     "energy_error": [],
     "recorder_cost": [],
+    "preflight_time": [],
     "container_overhead": [],
     "hub_download": [],
     "image_pull": [],
