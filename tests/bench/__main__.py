@@ -15,10 +15,12 @@ BENCHMARKS: dict[str, list[str]] = {
     "energy_error": [],
     "recorder_cost": [],
     "container_overhead": [],
+    "hub_download": [],
     "estimate_speed": [],
     # A model whose steps take as long as real ones: on the tiny one the ratio is mostly noise.
     "backend_speed": ["--model", "builtin:smollm2-135m", "--pairs", "16", "--output-tokens", "24"],
-    "vllm_speed": [],
+    # The tiny model's steps take 5 ms: what is done in each shows soonest there. Pairs scatter, so there are many.
+    "vllm_speed": ["--model", "builtin:tiny-llama", "--pairs", "800"],
 }
 
 

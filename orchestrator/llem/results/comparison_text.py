@@ -63,8 +63,7 @@ def _how_to_read(study: StudyResult) -> Iterator[str]:
     if tested:
         yield (
             "× is the ratio to the first row, [ ] its 95 % interval over the cycles that both have. A difference is "
-            "named where a paired t-test finds it at 5 %, corrected for all pairs that could have been compared "
-            f"(Holm, {tested[0].family})"
+            f"named where a paired t-test finds it at 5 %{_corrected(tested[0].family)}"
         )
     unnamed = [ratio for ratio in tested if ratio.verdict == "not_distinguishable" and _leaves_1_out(ratio)]
     if unnamed:
@@ -73,6 +72,11 @@ def _how_to_read(study: StudyResult) -> Iterator[str]:
             "some do by chance. More cycles tell them apart (execution.n_cycles: 5 or more)"
         )
     yield "Latency: median time to the first token, from one to the next, and of a whole request"
+
+
+def _corrected(family: int) -> str:
+    """What is said of Holm's correction; of a single pair there is nothing to correct."""
+    return f", corrected by Holm's method for all {family} pairs that could have been compared" if family > 1 else ""
 
 
 def _leaves_1_out(ratio: Ratio) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llem_runner.backends.protocol import RequestOutput
 from llem_runner.contract import ExperimentConfig, FailureKind, RunFailed
 
 
@@ -23,3 +24,15 @@ def check_fixed_length_fits(
             f"context of {context_tokens} tokens, and every request is to have its full length: raise {key}, or lower "
             "max_input_tokens or max_output_tokens.",
         )
+
+
+def cut_at_context(
+    outputs: Sequence[RequestOutput], context_tokens: int, output_limit: int, stop_token_ids: Sequence[int]
+) -> int:
+    """How many answers ended because the engine's context was full: neither by a stop token nor by their limit."""
+    return sum(
+        len(output.token_ids) < output_limit
+        and output.input_tokens + len(output.token_ids) >= context_tokens
+        and output.token_ids[-1:] not in [(stop,) for stop in stop_token_ids]
+        for output in outputs
+    )

@@ -244,3 +244,13 @@ def test_claim_9_4_a_request_of_fixed_length_that_vllm_would_cut_at_its_context_
     assert caught.value.kind is FailureKind.BACKEND
     [fits] = in_vllm.backend.generate([[5] * (context - MOST)], lambda _new_tokens: None)
     assert len(fits.token_ids) == MOST
+
+
+def test_claim_9_4_an_answer_that_may_end_early_and_that_vllm_cuts_at_its_context_is_warned_of(in_vllm: Engine) -> None:
+    in_vllm.answers(QUESTIONS[:1], output_length="stop")
+    assert "cut_at_context" not in dict(in_vllm.backend.facts().warnings)
+    room = 4
+    asked = {"prompt_format": "raw", "max_input_tokens": TINY_CACHE["max_model_len"] - room, "output_length": "stop"}
+    [cut] = in_vllm.answers(["one word and another " * 100], **asked)
+    assert len(cut) == room < MOST
+    assert "cut_at_context" in dict(in_vllm.backend.facts().warnings)

@@ -12,7 +12,7 @@ from typing import Any
 
 import vllm
 
-from llem_runner.backends.context import check_fixed_length_fits
+from llem_runner.backends.context import check_fixed_length_fits, cut_at_context
 from llem_runner.backends.device import choose_device
 from llem_runner.backends.model_config import read_generation_defaults, read_model_config, stop_token_ids_of
 from llem_runner.backends.protocol import Backend, BackendFacts, PeakMemory, RequestOutput
@@ -76,6 +76,7 @@ class VllmBackend:
         self._llm: Any = None
         self._held = contextlib.ExitStack()
         """Files that are there while a model is, and what unload undoes besides."""
+        self._cut = 0
 
     def load(
         self,
@@ -87,6 +88,7 @@ class VllmBackend:
     ) -> None:
         """Load the model; see `Backend.load`."""
         self.unload()
+        self._cut = 0
         device = choose_device(config.device, gpu_count, usable_gpus(), f"vLLM {vllm.__version__}", simulated)
         refuse_impossible(config, device)
         for name, value in _ENVIRONMENT.items():
@@ -154,7 +156,9 @@ class VllmBackend:
         context = loaded.engine.vllm_config.model_config.max_model_len
         check_fixed_length_fits(loaded.config, prompts, context, "vllm.engine.max_model_len")
         with failing_to_generate(loaded.log, loaded.watch):
-            return loaded.generator.answer(prompts, on_tokens)
+            outputs = loaded.generator.answer(prompts, on_tokens)
+        self._cut += cut_at_context(outputs, context, loaded.config.output_limit, loaded.stop_token_ids)
+        return outputs
 
     def compiled_graphs(self) -> int | None:
         """None: vLLM compiles and captures while it loads, for every shape that it will use."""
@@ -202,6 +206,7 @@ class VllmBackend:
             adapter_path=loaded.adapter.path if loaded.adapter else None,
             load_s=loaded.log.durations(),
             preemptions=loaded.generator.progress.preemptions,
+            cut_at_context=self._cut,
         )
 
     def unload(self) -> None:

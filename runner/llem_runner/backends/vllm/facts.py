@@ -78,9 +78,11 @@ def facts_of(
     adapter_path: str | None,
     load_s: dict[str, float],
     preemptions: int,
+    cut_at_context: int,
 ) -> BackendFacts:
     """`workers`: what each answered to `Extension.llem_model`; `load_s`: durations of loading that vLLM told.
 
+    `cut_at_context`: answers that ended because the engine's context was full.
     `parameters`: the model's own count. vLLM pads vocabularies and splits matrices, so that its own is another number.
     """
     text_config = model_config.get_text_config(decoder=True)
@@ -94,7 +96,7 @@ def facts_of(
         # On a CPU vLLM repacks the matrices into memory of its own, which its parameters do not show.
         model_bytes=sum(worker["bytes"] for worker in workers) if device.startswith("cuda") else None,
         stop_token_ids=stop_token_ids,
-        warnings=_warnings(config, stop_token_ids, preemptions),
+        warnings=_warnings(config, stop_token_ids, preemptions, cut_at_context),
         arithmetic=Arithmetic(
             model_config=text_config.to_dict(),
             beams=beams,
@@ -108,12 +110,18 @@ def facts_of(
 
 
 def _warnings(
-    config: ExperimentConfig, stop_token_ids: tuple[int, ...], preemptions: int
+    config: ExperimentConfig, stop_token_ids: tuple[int, ...], preemptions: int, cut_at_context: int
 ) -> tuple[tuple[str, str], ...]:
     found = stop_token_warnings(config, stop_token_ids)
     if preemptions:
         message = f"Requests lost their place in the KV cache {preemptions} times and were computed anew."
         found.append(("preempted", message))
+    if cut_at_context:
+        message = (
+            f"{cut_at_context} answers (warm-up included) ended because the engine's context was full, before their "
+            "stop token and before max_output_tokens: raise vllm.engine.max_model_len to let them end."
+        )
+        found.append(("cut_at_context", message))
     return tuple(found)
 
 
