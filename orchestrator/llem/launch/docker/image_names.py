@@ -27,8 +27,8 @@ def default_image(backend: str) -> str:
 def published_image(backend: str, cuda_major: int | None, environment: Mapping[str, str] = os.environ) -> str:
     """The published image of a backend, for a driver of this CUDA version; for the CPU where it is None.
 
-    A driver runs what was built for its own version of CUDA and for older ones; one that is too old for all of them gets
-    the oldest, and a look around says so.
+    A driver runs what was built for its own version of CUDA and for older ones; one that is too old for all of them
+    gets the oldest, and a look around says so.
     """
     registry = environment.get(REGISTRY_VARIABLE, "").strip().rstrip("/") or REGISTRY
     if cuda_major is None:
