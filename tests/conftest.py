@@ -17,6 +17,7 @@ pytest_plugins = ["docker_engine.fixtures", "simulated_nvml.fixtures"]
 def _no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Settings and variables of whoever runs the tests decide nothing in them."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.delenv("LLEM_REGISTRY", raising=False)
     for backend in ("PYTORCH", "VLLM"):
         monkeypatch.delenv(f"LLEM_RUNNER_{backend}", raising=False)
         monkeypatch.delenv(f"LLEM_IMAGE_{backend}", raising=False)

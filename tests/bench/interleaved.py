@@ -28,7 +28,7 @@ def timed(ours: Callable[[], object], theirs: Callable[[], object], count: int) 
     theirs_s: list[float] = []
     for pair in range(count):
         for is_ours in (True, False) if pair % 2 == 0 else (False, True):
-            (ours_s if is_ours else theirs_s).append(_seconds(ours if is_ours else theirs))
+            (ours_s if is_ours else theirs_s).append(seconds(ours if is_ours else theirs))
     return ours_s, theirs_s
 
 
@@ -51,7 +51,8 @@ def sentence(report: Mapping[str, Any], what: str, rival: str, target: float) ->
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """How long `work` takes."""
     started_s = time.perf_counter()
     work()
     return time.perf_counter() - started_s

@@ -15,7 +15,10 @@ from acted import GOOD, acts
 from actor_image import actor_image
 from docker_engine import Engine
 from llem_process import Hosts, llem, the_study, wait_for_phase
-from registry import forget
+from puller import Puller
+from registry import Registry, forget, registry
+
+from llem.launch.docker.engine import Engine as LlemsEngine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,6 +57,23 @@ def repository(client: Any) -> Iterator[str]:
     name = f"llem-test/{secrets.token_hex(4)}"
     yield name
     forget(client, name)
+
+
+@pytest.fixture
+def puller(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Puller]:
+    """Pulls on the test engine, with no login at any registry."""
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-login"))
+    made = Puller(LlemsEngine.connect())
+    yield made
+    made.engine.close()
+
+
+@pytest.fixture(scope="module")
+def public(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry that lets everybody in."""
+    with registry(tmp_path_factory.mktemp("public") / "data", engine.programs) as made:
+        yield made
 
 
 @pytest.fixture

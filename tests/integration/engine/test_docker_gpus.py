@@ -104,12 +104,15 @@ def test_claim_6_5_an_engine_that_refuses_gpus_ends_it_with_words_and_nothing_ru
 
 @pytest.fixture(scope="module")
 def engine_without_gpus(engine: Engine, client: Any) -> Iterator[dict[str, str]]:
-    """What the environment says of a second engine that knows nothing of GPUs, with an actor image without PyTorch."""
+    """What the environment says of a second engine that knows nothing of GPUs, with an actor image without PyTorch.
+
+    It has PyTorch's metadata: what looks into images before a study goes by these, and nothing else looks for it.
+    """
     dockerfile = f"""
         FROM {PYTORCH_IMAGE} AS engine
         LABEL {STAGE}
         RUN mkdir /needed && cd /opt/engine/lib/python3*/site-packages && cp -r pydantic pydantic_core annotated_types \
-            typing_inspection typing_extensions.py /needed
+            typing_inspection typing_extensions.py torch-*.dist-info transformers-*.dist-info /needed
         FROM {BASE_IMAGE}
         COPY --from=engine /needed /usr/lib/python3/dist-packages
         COPY python3 /usr/local/bin/python3

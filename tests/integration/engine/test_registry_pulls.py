@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,65 +13,16 @@ from typing import Any
 import pytest
 from cutting_proxy import CuttingProxy
 from docker_engine import Engine as PrivateEngine
+from engine_proxy import EngineProxy
 from llem_process import Hosts, llem
 from other_engine import another_daemon
+from puller import Puller
 from registry import LOGIN, Registry, docker_config, logged_in, registry
 
 from llem.launch.docker.engine import Engine
-from llem.launch.docker.images import find_image
-from llem.launch.docker.pull import PullPolicy, PullsFailed, WantedImage, pull_missing
-from llem.launch.docker.pull_layers import PullState
-from llem.launch.docker.pull_one import Retries
+from llem.launch.docker.pull import WantedImage
 from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
-
-BRISK = Retries(attempts=3, first_wait_s=0.1, longest_wait_s=0.2)
-
-
-class Puller:
-    """`pull_missing` on the test engine; what it was told meanwhile is kept."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.states: list[PullState] = []
-        self.notices: list[str] = []
-
-    def __call__(self, *wanted: WantedImage, retries: Retries = BRISK) -> None:
-        pull_missing(self.engine, wanted, self.states.append, _wait, self.notices.append, retries)
-
-    def failures(self, *wanted: WantedImage) -> dict[str, LaunchFailed]:
-        with pytest.raises(PullsFailed) as failed:
-            self(*wanted)
-        return dict(failed.value.failures)
-
-    def found(self, name: str, digest: str | None = None) -> str:
-        """The digest of what runs would be made from."""
-        return find_image(self.engine, name, digest, self.notices.append).digest
-
-    @property
-    def troubles(self) -> list[str]:
-        return list(dict.fromkeys(state.trouble for state in self.states if state.trouble))
-
-
-def _wait(seconds: float) -> bool:
-    time.sleep(seconds)
-    return False
-
-
-@pytest.fixture
-def puller(engine: PrivateEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Puller]:
-    monkeypatch.setenv("DOCKER_HOST", engine.host)
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-login"))
-    connected = Engine.connect()
-    yield Puller(connected)
-    connected.close()
-
-
-@pytest.fixture(scope="module")
-def public(engine: PrivateEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that lets everybody in."""
-    with registry(tmp_path_factory.mktemp("public") / "data", engine.programs) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -224,45 +174,21 @@ def test_claim_10_4_a_registry_that_is_down_is_waited_for_and_not_for_ever(
     assert puller.found(wanted.name) == digest
 
 
-@pytest.mark.parametrize(
-    ("policy", "takes_the_new_one"), [("missing", False), ("always", True)], ids=["missing", "always"]
-)
-def test_claim_10_4_of_a_tag_that_moved_always_takes_the_new_image_and_missing_keeps_the_old_one(
-    puller: Puller, public: Registry, repository: str, policy: PullPolicy, takes_the_new_one: bool
+def test_claim_10_4_an_engine_that_goes_away_while_it_pulls_is_asked_again(
+    engine: PrivateEngine, public: Registry, repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = WantedImage(f"{public.address}/{repository}:1", policy)
-    old = public.put(f"{repository}:1", [{"a": b"old"}])
-    puller(wanted)
-    new = public.put(f"{repository}:1", [{"a": b"new"}])
-    puller(wanted)
-    assert puller.found(wanted.name) == (new if takes_the_new_one else old)
-
-
-@pytest.mark.parametrize("policy", ["missing", "always"])
-def test_claim_10_4_a_study_that_goes_on_keeps_the_digest_it_began_with_wherever_its_tag_moved(
-    puller: Puller, public: Registry, repository: str, client: Any, policy: PullPolicy
-) -> None:
-    name = f"{public.address}/{repository}:1"
-    old = public.put(f"{repository}:1", [{"a": b"old"}])
-    puller(WantedImage(name))
-    public.put(f"{repository}:1", [{"a": b"new"}])
-    puller(WantedImage(name, "always"))
-    client.images.remove(f"{public.address}/{repository}@{old}")
-    puller(WantedImage(name, policy, digest=old))
-    assert puller.found(name, old) == old
-    assert puller.notices == []
-
-
-def test_claim_10_4_an_image_of_another_architecture_is_named_before_it_runs(
-    puller: Puller, public: Registry, repository: str
-) -> None:
-    public.put(f"{repository}:1", [{"a": b"a"}], architecture="riscv64")
-    name = f"{public.address}/{repository}:1"
-    puller(WantedImage(name))
-    with pytest.raises(LaunchFailed) as refused:
-        puller.found(name)
-    assert refused.value.kind is FailureKind.IMAGE_UNUSABLE
-    assert f"Image {name} is made for riscv64" in refused.value.message
+    digest = public.put(f"{repository}:1", [{"a": secrets.token_bytes(5)}])
+    with EngineProxy(engine.daemon.socket, tmp_path / "engine.sock").serving() as proxy:
+        monkeypatch.setenv("DOCKER_HOST", proxy.host)
+        puller = Puller(Engine.connect())
+        proxy.lose("connection", "POST .*/images/create")
+        puller(WantedImage(f"{public.address}/{repository}:1"))
+        assert proxy.lost_all
+        assert puller.found(f"{public.address}/{repository}:1") == digest
+        puller.engine.close()
+    [trouble] = puller.troubles
+    assert trouble.startswith("the engine ended the connection")
+    assert "1 of 3 tries" in trouble
 
 
 def test_claim_10_4_a_disk_that_is_too_small_is_told_beforehand_and_one_that_fills_up_when_it_does(
@@ -308,37 +234,3 @@ def test_claim_10_3_ctrl_c_ends_a_pull_at_once(
     assert host.returncode == 130, said
     assert "Interrupted" in said
     assert "Traceback" not in said
-
-
-def test_claim_10_3_what_a_study_needs_is_pulled_beforehand_and_the_list_says_so(
-    engine: PrivateEngine, public: Registry, repository: str, tmp_path: Path
-) -> None:
-    digest = public.put(f"{repository}:1", [{"a": b"a"}], config={"Labels": {"org.llem.contract": "7"}})
-    name = f"{public.address}/{repository}:1"
-    study = {"backend": ["pytorch", "vllm"], "images": {"pytorch": name}, "runners": {"vllm": "local"}}
-    (tmp_path / "s.yaml").write_text(json.dumps({"model": "builtin:tiny-llama", **study}))
-    env = {"DOCKER_HOST": engine.host, "LLEM_IMAGE_PYTORCH": name, **docker_config(tmp_path / "docker")}
-
-    def listed() -> dict[str, Any]:
-        done = llem("images", "list", "--json", cwd=tmp_path, env=env)
-        return next(row for row in json.loads(done.stdout) if row["backend"] == "pytorch")
-
-    before = listed()
-    assert (before["image"], before["source"], before["there"]) == (name, "environment", False)
-    assert "not there: llem images pull pytorch" in llem("images", "list", cwd=tmp_path, env=env).stdout
-    done = llem("images", "pull", "--study", "s.yaml", cwd=tmp_path, env=env)
-    assert (done.returncode, done.stdout.splitlines()) == (0, [f"{name}  {digest}  0.0 GB"]), done.stderr
-    assert done.stderr.splitlines()[-1] == f"Pulled {name}."
-    after = listed()
-    assert (after["there"], after["digest"], after["contract"]) == (True, digest, "7")
-    assert after["architecture"] == "amd64"
-
-
-def test_claim_10_3_without_an_engine_the_list_says_what_would_be_used_and_pull_is_exit_3(tmp_path: Path) -> None:
-    done = llem("images", "list", cwd=tmp_path, env={"LLEM_IMAGE_VLLM": "mine:1"})
-    assert done.returncode == 0
-    assert "vllm     mine:1  [environment]" in done.stdout
-    assert "No container engine answers" in done.stderr
-    done = llem("images", "pull", cwd=tmp_path)
-    assert done.returncode == 3
-    assert "engine_unreachable: No container engine answers" in done.stderr

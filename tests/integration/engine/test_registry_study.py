@@ -10,6 +10,7 @@ import sysconfig
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from docker_engine import BASE_IMAGE, Engine
 from llem_process import journal, llem, the_study
 from registry import Registry, docker_config, forget, registry
 
-NEEDED = ("pydantic", "pydantic_core", "annotated_types", "typing_extensions.py", "typing_inspection")
+NEEDED = ("pydantic*", "annotated_types*", "typing_extensions*", "typing_inspection*")
 PACKAGES = "usr/local/lib/actor/packages"
 PYTHON = re.compile(
     r"\./(bin|lib|lib64|usr|usr/bin|usr/lib|usr/lib64(/.*)?|usr/bin/(sh|dash|python3.*)|usr/lib/[^/]*-linux-gnu"
@@ -31,11 +32,17 @@ FIRST_FAILS = "phase('measure'); complete() if ORDER['attempt'] > 1 else sys.exi
 
 
 def packages() -> dict[str, bytes]:
-    """What the probe needs of this Python's packages, which is of the version of the image's."""
+    """What a look inside wants of this Python's packages, which is of the image's version; the engine by name only."""
     folder = Path(sysconfig.get_paths()["purelib"])
-    files = [path for name in NEEDED for path in [folder / name, *(folder / name).rglob("*")] if path.is_file()]
+    files = [path for name in NEEDED for top in folder.glob(name) for path in [top, *top.rglob("*")] if path.is_file()]
     kept = [path for path in files if "__pycache__" not in path.parts]
-    return {f"{PACKAGES}/{path.relative_to(folder)}": path.read_bytes() for path in kept}
+    named = {f"{name}-{version(name)}.dist-info/METADATA": _metadata(name) for name in ("torch", "transformers")}
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in kept} | named
+    return {f"{PACKAGES}/{name}": content for name, content in found.items()}
+
+
+def _metadata(name: str) -> bytes:
+    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version(name)}\n".encode()
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +91,9 @@ def test_claim_10_3_an_image_is_pulled_before_the_first_run_and_a_resume_pulls_t
     (tmp_path / "s.yaml").write_text(acts(GOOD, FIRST_FAILS, images={"pytorch": name}))
     env = {"DOCKER_HOST": engine.host, **docker_config(tmp_path / "docker")}
     first = llem("run", "s.yaml", cwd=tmp_path, env=env)
+    assert first.returncode == 1, first.stderr
     study = the_study(tmp_path / "results")
-    assert (first.returncode, kinds(study)) == (1, ["completed", "inference"]), first.stderr
+    assert kinds(study) == ["completed", "inference"]
     assert f"Pulled {name}." in first.stderr
     assert first.stderr.index(f"Pulled {name}.") < first.stderr.index("Study folder:")
     assert journal(study)[0]["where"]["pytorch"]["digest"] == digest

@@ -106,7 +106,7 @@ def test_the_runner_runs_on_python_3_10_syntax() -> None:
 
 def test_claim_7_starting_the_runner_imports_no_engine() -> None:
     code = (
-        "import sys, llem_runner.__main__, llem_runner.run, llem_runner.measure\n"
+        "import sys, llem_runner.__main__, llem_runner.command_line, llem_runner.run, llem_runner.measure\n"
         "print(sorted(m for m in ('torch', 'transformers', 'numpy', 'codecarbon', 'pandas') if m in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

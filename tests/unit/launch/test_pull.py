@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tqdm import tqdm
 
-from llem.cli.pull_progress import PullLines
+from llem.cli.pull_progress import PullBars, PullLines
 from llem.launch.docker.disk_space import free_bytes, space_lacks
 from llem.launch.docker.engine import EngineFacts, EngineImage
 from llem.launch.docker.images import check_architecture
@@ -96,6 +97,7 @@ def test_words_that_an_engine_has_never_said_before_change_nothing(odd: dict[str
             "docker system df",
         ),
         ("dial tcp 10.0.0.1:443: connect: connection refused", FailureKind.IMAGE_PULL, False, "proxy"),
+        ("the engine ended the connection (not found)", FailureKind.ENGINE_UNREACHABLE, False, "docker info"),
         ("net/http: TLS handshake timeout", FailureKind.IMAGE_PULL, False, "proxy"),
         ("unexpected EOF", FailureKind.IMAGE_PULL, False, "proxy"),
         ("dial tcp: lookup registry.example.org: no such host", FailureKind.IMAGE_PULL, True, "name right"),
@@ -168,3 +170,20 @@ def test_claim_10_3_on_a_pipe_a_pull_is_a_line_now_and_then() -> None:
         f"Pulling {NAME}: 0.0 MB, 1 of 2 layers",
         f"Pulled {NAME}.",
     ]
+
+
+def test_claim_10_3_on_a_terminal_each_layer_that_moves_has_a_bar_and_none_stays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bars = PullBars()
+    seen = states(SAID)
+    for state in seen[:7]:
+        bars.show(state)
+    drawn = capsys.readouterr().err
+    assert "bbbbbbbbbbbb downloading |" in drawn
+    assert "3.00kB of 4.00kB" in drawn
+    assert "aaaaaaaaaaaa" not in drawn, "what the engine has already needs no bar"
+    for state in (*seen[7:], PullState(NAME, ended=True)):
+        bars.show(state)
+    assert "bbbbbbbbbbbb unpacking" in capsys.readouterr().err
+    assert len(tqdm._instances) == 0

@@ -10,6 +10,9 @@ pull.py        images that are missing are pulled: pull_one.py (retries), pull_s
 image_recipe.py   how the images of images/ are built: arguments, labels, names (pure)
 docker_command.py Docker's own command, for what the SDK cannot do: builds, attestations
 removal.py     removing what strangers have filled
+image_check.py whether runs can be made from an image: looked at once, and kept; image_verify.py without any study
+verdict.py     what was found in an image (image_facts, image_findings, image_start, engine_versions: pure)
+known_images.py what is known of images, in the user's cache
 probe.py       a look around inside, before the first run: Python, the runner, the folder, the GPUs
 gpu_access.py  which GPUs containers may have, and how the engine is asked for them (pure)
 mounts.py      whether what a container is to be shown can be shown
@@ -24,8 +27,10 @@ launcher.py    all of it, as the loop sees it
 
 from llem.launch.docker.docker_command import docker, why_not_attested
 from llem.launch.docker.folders import remove_working_folders
+from llem.launch.docker.image_check import ImageReport
 from llem.launch.docker.image_names import default_image, published_image, variant_of
 from llem.launch.docker.image_recipe import Recipe, Revision, Variant, published_name, with_what_they_are_built_on
+from llem.launch.docker.image_verify import check_images
 from llem.launch.docker.images import has_image
 from llem.launch.docker.launcher import DockerLauncher
 from llem.launch.docker.patience import Patience
@@ -36,6 +41,7 @@ from llem.launch.docker.stock import images_there, pull_images
 __all__ = [
     "ContainerSettings",
     "DockerLauncher",
+    "ImageReport",
     "Patience",
     "Progress",
     "PullPolicy",
@@ -43,6 +49,7 @@ __all__ = [
     "Revision",
     "Variant",
     "WantedImage",
+    "check_images",
     "default_image",
     "docker",
     "has_image",

@@ -16,6 +16,7 @@ CUDA_MAJORS = (13,)
 """The major versions of CUDA that images are published for (images/README.md), oldest first."""
 
 _HUB = "docker.io"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _VARIANT = re.compile(rf"\A{re.escape(__version__)}-(cpu|cu[0-9]+)\Z")
 
 
@@ -71,6 +72,11 @@ def digest_for(image: str, repo_digests: Sequence[str]) -> str | None:
     named = [each.rpartition("@") for each in repo_digests]
     own = [digest for name, _, digest in named if _familiar(name) == repository]
     return next(iter([*own, *(digest for _, _, digest in named)]), None)
+
+
+def architecture_of(machine: str) -> str:
+    """What images call the family of a processor, for which kernels, and some engines, have another name."""
+    return _ARCHITECTURES.get(machine, machine)
 
 
 def _familiar(repository: str) -> str:

@@ -7,11 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from llem.launch.docker.engine import Engine, EngineFacts, EngineImage
-from llem.launch.docker.image_names import by_digest
+from llem.launch.docker.image_names import architecture_of, by_digest
 from llem.launch.protocol import LaunchFailed
 from llem_runner.contract import FailureKind
-
-_SAME = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def has_image(name: str) -> bool:
@@ -58,7 +56,7 @@ def image_there(engine: Engine, name: str, digest: str | None) -> EngineImage | 
 
 def check_architecture(facts: EngineFacts, image: EngineImage) -> None:
     """Raise LaunchFailed for an image of another kind of machine: emulated, its numbers would be worth nothing."""
-    theirs, ours = (_SAME.get(each, each) for each in (image.architecture, facts.architecture))
+    theirs, ours = map(architecture_of, (image.architecture, facts.architecture))
     if theirs and ours and theirs != ours:
         raise LaunchFailed(
             FailureKind.IMAGE_UNUSABLE,

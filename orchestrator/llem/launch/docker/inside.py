@@ -10,9 +10,13 @@ from functools import partial
 from llem.launch.docker.engine import Engine, EngineImage, Json
 from llem.launch.docker.faults import LIMIT_REFUSED
 from llem.launch.docker.gpu_access import gpu_access
+from llem.launch.docker.image_facts import ImageFacts
+from llem.launch.docker.image_names import architecture_of
+from llem.launch.docker.known_images import KnownImages
 from llem.launch.docker.mounts import check_shown
-from llem.launch.docker.probe import Workplace, probed
+from llem.launch.docker.probe import Seen, Workplace, look_inside, probe_report
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, GpuDriver, Gpus, Shown, container_request
+from llem.launch.docker.verdict import findings_of, in_words, missing_of, unusable
 from llem.launch.gpu_choice import usable_gpus
 from llem.launch.gpu_probe import ProbeReport
 from llem.launch.gpus import Gpu, Installed, driver_installed, installed_gpus
@@ -33,7 +37,19 @@ class Inside:
         self._caller = caller
         self._stop = stop
         self._facts = engine.facts
+        self._known = KnownImages()
         self._driver: GpuDriver = "nvidia"
+        self.reports: dict[str, ProbeReport] = {}
+        """What was last seen in each image, by its id."""
+
+    @property
+    def architecture(self) -> str:
+        """What the engine's machine executes, as images call it: `amd64`, `arm64`."""
+        return architecture_of(self._facts.architecture)
+
+    def facts_known(self, image: EngineImage) -> ImageFacts | None:
+        """What a look inside an image, this one's or an earlier one's, found of it; None where there was none."""
+        return self._known.get(image.id, self._caller.inside(self._facts)[0])
 
     def gpus_named(self, uuids: Sequence[str]) -> Gpus | None:
         """What to ask the engine for, to be given these GPUs; None for none."""
@@ -64,15 +80,23 @@ class Inside:
         return {uuid: report.memory_used.get(uuid) for uuid in uuids}
 
     def look(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
-        """What is seen inside. An engine that cannot raise limits is from then on asked for no more than we have.
+        """What is seen inside. Raises LaunchFailed, also where the image has not what every run needs."""
+        seen = self.look_at(where, image, gpus)
+        if missing := missing_of(findings_of(image, seen, (), self.architecture)):
+            raise unusable(image, missing)
+        self.reports[image.id] = probe_report(where)
+        return self.reports[image.id]
 
-        Raises LaunchFailed.
+    def look_at(self, where: Workplace, image: EngineImage, gpus: Gpus | None = None) -> Seen:
+        """What is seen of an image, which may lack all it should have. Raises LaunchFailed where the engine refuses.
+
+        An engine that cannot raise limits is from then on asked for no more than we have.
         """
         try:
             return self._look_once(where, image, gpus)
         except LaunchFailed as failure:
             if LIMIT_REFUSED not in failure.message or self._facts.memlock_bytes != -1:
-                raise
+                raise in_words(image, self.architecture, failure) from failure
         self._facts = replace(self._facts, memlock_bytes=resource.getrlimit(resource.RLIMIT_MEMLOCK)[1])
         return self._look_once(where, image, gpus)
 
@@ -97,8 +121,11 @@ class Inside:
             caller=self._caller,
         )
 
-    def _look_once(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> ProbeReport:
+    def _look_once(self, where: Workplace, image: EngineImage, gpus: Gpus | None) -> Seen:
         def request(where: Workplace, image: EngineImage) -> Json:
             return self.request(image, ("probe", EXCHANGE), where.shown, gpus, where.labels)
 
-        return probed(self._engine, image, where, request, self._stop)
+        seen = look_inside(self._engine, image, where, request, self._stop)
+        if seen.look:
+            self._known.put(image.id, seen.look.image)
+        return seen

@@ -16,11 +16,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 from llem.errors import NotReadyError
 from llem.launch.docker.engine import ENDED_STATES, Engine, EngineImage, Json
 from llem.launch.docker.faults import ContainerGone
 from llem.launch.docker.folders import give_out, shown_runner
+from llem.launch.docker.image_facts import ImageLook, read_image_look
 from llem.launch.docker.leftovers import FOLDER, UID
 from llem.launch.docker.request import EXCHANGE, Shown
 from llem.launch.gpu_probe import ProbeReport, read_probe
@@ -29,11 +31,14 @@ from llem.printable import on_one_line, printable
 from llem.untrusted import Untrusted, read_untrusted
 from llem_runner.contract import FailureKind
 from llem_runner.contract.exchange import IN, OUT, PROBE_FILE
+from llem_runner.image_look import LOOK_FILE
 
 _PREFIX = ".llem-probe-"
 _PATIENCE_S = 120
 _LOOK_EVERY_S = 0.1
 _MOST_BYTES = 1_000_000
+
+Answer = TypeVar("Answer")
 
 Request = Callable[["Workplace", EngineImage], Json]
 """The request for a container that looks around in a workplace."""
@@ -103,22 +108,36 @@ def _remove_workplaces_of_the_dead(parent: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def probed(
+@dataclass(frozen=True)
+class Seen:
+    """What came of a look: how its container ended, what it printed, and what it found of the image, if anything."""
+
+    state: Json
+    said: str
+    look: ImageLook | None
+
+    @property
+    def began(self) -> bool:
+        """Whether the runner did what it was asked."""
+        return int(self.state["ExitCode"]) == 0
+
+
+def look_inside(
     engine: Engine,
     image: EngineImage,
     where: Workplace,
     request: Request,
     stop: Callable[[float], bool],
     now: Callable[[], float] = time.monotonic,
-) -> ProbeReport:
-    """Run the probe once. Raises LaunchFailed with what the engine, or the image, refused.
+) -> Seen:
+    """Run the probe once. Raises LaunchFailed with what the engine refused, or where the image does not answer.
 
     `stop(seconds)` waits and says whether we were asked to end.
     """
-    (where.folder / OUT / PROBE_FILE).unlink(missing_ok=True)
-    name = f"llem-probe-{secrets.token_hex(8)}"
+    for name in (LOOK_FILE, PROBE_FILE):
+        (where.folder / OUT / name).unlink(missing_ok=True)
     try:
-        container = engine.create(request(where, image), name)
+        container = engine.create(request(where, image), f"llem-probe-{secrets.token_hex(8)}")
     except LaunchFailed as failure:
         raise _unseen(where) if "bind source path" in failure.message else failure from failure
     try:
@@ -140,34 +159,34 @@ def probed(
     finally:
         with suppress(LaunchFailed):
             engine.remove(container)
-    if state["ExitCode"] != 0:
-        raise LaunchFailed(FailureKind.IMAGE_UNUSABLE, _unusable(image, state, said))
-    return _read(where)
+    return Seen(state, said, _image_look(where))
 
 
-def _unusable(image: EngineImage, state: Json, said: str) -> str:
-    if state.get("OOMKilled"):
-        return (
-            f"The runner does not start in image {image.name}: docker.memory_limit is less memory than a look around "
-            "takes. Raise it."
-        )
-    lines = [line for line in said.splitlines() if line.strip()] or [str(state.get("Error") or "it said nothing")]
-    return (
-        f"The runner does not start in image {image.name} (exit code {state['ExitCode']}): "
-        f"{printable(lines[-1], 500).rstrip('.')}. "
-        "An image needs Python 3.10 or newer as python3, with pydantic 2.8 or newer and the engine."
-    )
-
-
-def _read(where: Workplace) -> ProbeReport:
+def probe_report(where: Workplace) -> ProbeReport:
+    """What the runner that has looked around wrote of GPUs. Raises LaunchFailed."""
     try:
-        answer = json.loads(read_untrusted(where.folder, f"{OUT}/{PROBE_FILE}", _MOST_BYTES))
+        return _answer(where, PROBE_FILE, lambda answer: read_probe(answer.get("probe")))
+    except Untrusted as error:
+        raise _unseen(where) from error
+
+
+def _image_look(where: Workplace) -> ImageLook | None:
+    """What was written of the image; None where nothing was: nothing began, or the engine does not see the folder."""
+    with suppress(Untrusted):
+        return _answer(where, LOOK_FILE, lambda answer: read_image_look(answer.get("look")))
+    return None
+
+
+def _answer(where: Workplace, name: str, read: Callable[[dict[str, Any]], Answer]) -> Answer:
+    """An answer of this look, read. Raises Untrusted where there is none, LaunchFailed where it is none of ours."""
+    try:
+        answer = json.loads(read_untrusted(where.folder, f"{OUT}/{name}", _MOST_BYTES))
         if not isinstance(answer, dict) or answer.get("nonce") != where.nonce:
             raise ValueError("it does not echo what was asked")
-        return read_probe(answer.get("probe"))
+        return read(answer)
     except Untrusted as error:
         if error.reason == "missing":
-            raise _unseen(where) from error
+            raise
         raise LaunchFailed(FailureKind.IMAGE_UNUSABLE, f"The probe's answer cannot be read: {error}.") from error
     except (ValueError, RecursionError) as error:
         words = printable(on_one_line(str(error)), 300)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from llem.launch.docker.disk_space import is_on_this_machine, space_lacks
@@ -73,7 +73,7 @@ def pull_missing(
     failures: dict[str, LaunchFailed] = {}
     to_pull: dict[str, WantedImage] = {}
     for each in dict.fromkeys(wanted):
-        if (reference := _reference(engine, each)) is None:
+        if (reference := reference_to_pull(engine, each)) is None:
             continue
         if each.policy == "never":
             failures[each.name] = _missing(each)
@@ -87,13 +87,13 @@ def pull_missing(
         pulls = {name: Pull(name, engine.facts.api_version, size, retries) for name, size in sizes.items()}
         for reference, failure in _pulled(pulls, progress, stop).items():
             if not _goes_on_without(engine, to_pull[reference], failure):
-                failures[to_pull[reference].name] = failure
+                failures[to_pull[reference].name] = _with_a_way_out(engine, to_pull[reference], failure)
     if failures:
         raise PullsFailed(failures)
 
 
-def _reference(engine: Engine, wanted: WantedImage) -> str | None:
-    """By what name an image is pulled; None where what is there will do."""
+def reference_to_pull(engine: Engine, wanted: WantedImage) -> str | None:
+    """By what name an image is to be pulled; None where what is there will do. Raises LaunchFailed."""
     if wanted.policy == "always" and wanted.digest is None:
         return wanted.name
     if image_there(engine, wanted.name, wanted.digest):
@@ -111,6 +111,14 @@ def _goes_on_without(engine: Engine, wanted: WantedImage, failure: LaunchFailed)
     """Whether what a study began with is gone for good, while its name still means something: `find_image` says so."""
     gone = wanted.digest is not None and failure.kind is FailureKind.IMAGE_MISSING
     return gone and image_there(engine, wanted.name, None) is not None
+
+
+def _with_a_way_out(engine: Engine, wanted: WantedImage, failure: LaunchFailed) -> LaunchFailed:
+    """`always` fails where the registry does, though an image of that name may be there."""
+    if wanted.policy != "always" or image_there(engine, wanted.name, None) is None:
+        return failure
+    words = f"{failure.message} The engine has an image of that name, which pull: missing would take."
+    return LaunchFailed(failure.kind, words)
 
 
 def _missing(wanted: WantedImage) -> LaunchFailed:
@@ -143,6 +151,8 @@ def _pulled(pulls: Mapping[str, Pull], progress: Progress, stop: Callable[[float
             if all(state.ended for state in states.values()):
                 return {reference: pull.failure for reference, pull in pulls.items() if pull.failure}
             if stop(_LOOK_EVERY_S):
+                for state in states.values():
+                    progress(replace(state, ended=True))
                 raise LaunchFailed(FailureKind.INTERRUPTED, "Stopped while images were pulled.")
 
 

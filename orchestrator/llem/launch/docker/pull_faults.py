@@ -9,6 +9,8 @@ from llem.launch.protocol import LaunchFailed
 from llem.printable import on_one_line, printable
 from llem_runner.contract import FailureKind
 
+ENGINE_GONE = "the engine ended the connection"
+"""What we say of an engine that went away while it pulled."""
 _LONGEST = 400
 
 
@@ -27,6 +29,7 @@ _ENGINE_PROXY = "Can the engine's machine reach {registry} (a proxy is the engin
 
 # The first match decides: what a registry refuses it often says in several of these words.
 _FAULTS = (
+    _Fault((ENGINE_GONE,), FailureKind.ENGINE_UNREACHABLE, "Is the engine running (docker info)?", is_final=False),
     _Fault(
         ("no space left on device", "disk quota exceeded"),
         FailureKind.DISK,

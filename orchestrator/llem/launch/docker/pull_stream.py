@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from llem.launch.docker.credentials import quiet_helpers
+from llem.launch.docker.pull_faults import ENGINE_GONE
 
 
 class PullRefused(Exception):
@@ -41,15 +42,12 @@ class PullStream:
                     yield line
         except docker.errors.APIError as error:
             raise PullRefused(str(error.explanation or error)) from error
-        except (
-            docker.errors.DockerException,
-            requests.exceptions.RequestException,
-            urllib3.exceptions.HTTPError,
-            OSError,
-            ValueError,
-        ) as error:
+        except docker.errors.DockerException as error:
+            # A helper for credentials that failed.
+            raise PullRefused(str(error)) from error
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # ValueError: an answer that was cut within a line of JSON.
-            raise PullRefused(self._ended_because or str(error) or type(error).__name__) from error
+            raise PullRefused(self._ended_because or f"{ENGINE_GONE} ({error or type(error).__name__})") from error
         finally:
             # A pull that is refused in the middle leaves an answer that nobody has read to its end.
             if self._response is not None:

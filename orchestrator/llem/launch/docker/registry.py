@@ -6,6 +6,7 @@ it alone knows, there may be no answer. None is ever the reason for not pulling.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -93,24 +94,27 @@ class _Repository:
         return sum(int(layer["size"]) for layer in manifest["layers"])
 
     def _manifest(self, reference: str) -> dict[str, Any]:
-        answer = self._get(reference, auth=self._credentials)
+        answer = self._get(self._manifests + reference, auth=self._credentials, headers={"Accept": _ACCEPTED})
         if answer.status_code == 401:
-            answer = self._get(reference, headers={"Authorization": f"Bearer {self._token(answer.headers)}"})
-        answer.raise_for_status()
-        if len(answer.content) > _MOST_BYTES:
-            raise ValueError("that is no manifest")
-        return dict(answer.json())
+            token = f"Bearer {self._token(answer.headers)}"
+            headers = {"Accept": _ACCEPTED, "Authorization": token}
+            answer = self._get(self._manifests + reference, headers=headers)
+        return _json(answer)
 
     def _token(self, headers: Mapping[str, str]) -> str:
         """From where the registry sends its users: Docker Hub and most others have a service for it."""
         asked = dict(re.findall(r'(\w+)="([^"]*)"', headers.get("Www-Authenticate", "")))
         where = asked.pop("realm")
-        answer = self._session.get(where, params=asked, auth=self._credentials, timeout=_ANSWER_WITHIN_S)
-        answer.raise_for_status()
-        said = answer.json()
+        said = _json(self._get(where, params=asked, auth=self._credentials))
         return str(said.get("token") or said["access_token"])
 
-    def _get(self, reference: str, auth: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-        accepting = {"Accept": _ACCEPTED, **(headers or {})}
-        url = self._manifests + reference
-        return self._session.get(url, auth=auth, headers=accepting, timeout=_ANSWER_WITHIN_S)
+    def _get(self, url: str, **asked: Any) -> Any:
+        return self._session.get(url, timeout=_ANSWER_WITHIN_S, stream=True, **asked)
+
+
+def _json(answer: Any) -> dict[str, Any]:
+    answer.raise_for_status()
+    text = answer.raw.read(_MOST_BYTES + 1, decode_content=True)
+    if len(text) > _MOST_BYTES:
+        raise ValueError("that is too long for a manifest")
+    return dict(json.loads(text))

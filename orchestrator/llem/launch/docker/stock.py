@@ -14,7 +14,7 @@ from llem.launch.docker.ready import ready
 
 def images_there(names: Sequence[str]) -> list[EngineImage | None]:
     """What the engine has under each name. Raises NotReadyError where no engine answers."""
-    with _engine() as engine:
+    with an_engine() as engine:
         return [ready(partial(image_there, engine, name, None)) for name in names]
 
 
@@ -28,13 +28,14 @@ def pull_images(
 
     `stop` and `notice` as for `pull_missing`.
     """
-    with _engine() as engine:
+    with an_engine() as engine:
         ready(partial(pull_missing, engine, wanted, progress, stop, notice))
         return [ready(partial(find_image, engine, each.name, None, notice)) for each in wanted]
 
 
 @contextmanager
-def _engine() -> Iterator[Engine]:
+def an_engine() -> Iterator[Engine]:
+    """The machine's engine, connected to. Raises NotReadyError where none answers."""
     engine = ready(Engine.connect)
     try:
         yield engine
