@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, list[str]] = {
     "recorder_cost": [],
     "container_overhead": [],
     "image_pull": [],
+    "hub_download": [],
     "estimate_speed": [],
     # A model whose steps take as long as real ones: on the tiny one the ratio is mostly noise.
     "backend_speed": ["--model", "builtin:smollm2-135m", "--pairs", "16", "--output-tokens", "24"],

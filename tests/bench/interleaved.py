@@ -14,16 +14,22 @@ def pairs(
     ours: Callable[[], object], theirs: Callable[[], object], count: int, tokens: int
 ) -> tuple[list[float], dict[str, float]]:
     """Speed ratios of `count` pairs, ours over theirs, and the median tokens/s of both, where each makes `tokens`."""
-    ours_s: list[float] = []
-    theirs_s: list[float] = []
-    for pair in range(count):
-        for is_ours in (True, False) if pair % 2 == 0 else (False, True):
-            (ours_s if is_ours else theirs_s).append(seconds(ours if is_ours else theirs))
+    ours_s, theirs_s = timed(ours, theirs, count)
     rates = {
         "backend_tokens_per_s": tokens / statistics.median(ours_s),
         "bare_tokens_per_s": tokens / statistics.median(theirs_s),
     }
     return [bare / backend for backend, bare in zip(ours_s, theirs_s, strict=True)], rates
+
+
+def timed(ours: Callable[[], object], theirs: Callable[[], object], count: int) -> tuple[list[float], list[float]]:
+    """Seconds that each of `count` pairs took, ours and theirs."""
+    ours_s: list[float] = []
+    theirs_s: list[float] = []
+    for pair in range(count):
+        for is_ours in (True, False) if pair % 2 == 0 else (False, True):
+            (ours_s if is_ours else theirs_s).append(seconds(ours if is_ours else theirs))
+    return ours_s, theirs_s
 
 
 def interval(ratios: Sequence[float]) -> dict[str, float]:

@@ -20,7 +20,7 @@ _ORDERS = ["sequential", "interleaved", "shuffled", "reverse", "latin_square"]
 @click.command(name="run")
 @click.argument("study", required=False, type=click.Path(path_type=Path))
 @click.option("--resume", metavar="FOLDER", type=click.Path(path_type=Path), help="Go on with the study in FOLDER.")
-@click.option("--model", help="Run one experiment: builtin:NAME or a model folder.")
+@click.option("--model", help="Run one experiment: builtin:NAME, a model folder, or an id of the Hub.")
 @click.option("--backend", help="Backend of that experiment.  [pytorch]")
 @click.option("--n", type=int, help="Its number of prompts.  [100]")
 @click.option("--precision", help="Its precision: fp32, fp16 or bf16.  [bf16]")
@@ -31,6 +31,7 @@ _ORDERS = ["sequential", "interleaved", "shuffled", "reverse", "latin_square"]
 @click.option("--cycles", type=int, help="Measure every experiment so many times.")
 @click.option("--order", type=click.Choice(_ORDERS), help="Order of the runs over the cycles.")
 @click.option("--no-gaps", is_flag=True, help="No pauses between runs.")
+@click.option("--offline", is_flag=True, help="Fetch no model: those in the caches only (as HF_HUB_OFFLINE=1).")
 @click.option("--dry-run", is_flag=True, help="Check the study and show its plan; start nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress: the result only.")
 @click.option("-v", "--verbose", is_flag=True, help="Every phase and warning of every run.")
@@ -52,6 +53,9 @@ def command(ctx: click.Context, /, study: Path | None, resume: Path | None, **op
     from llem.cli.dotenv_file import apply_dotenv
 
     apply_dotenv(study)
+    if options.pop("offline"):
+        # What the Hub's own client goes by, in whichever process it is.
+        os.environ["HF_HUB_OFFLINE"] = "1"
     if options["dry_run"]:
         _dry_run(study, resume, options)
         return

@@ -16,6 +16,7 @@ from llem.ended import Ended
 from llem.execution.company import Company
 from llem.execution.exchange import read_gpu_uuids, read_order, write_order
 from llem.execution.follow import follow
+from llem.execution.hub_models import adapter_key, model_key
 from llem.execution.launch_record import LaunchRecord, Left, read_launch
 from llem.execution.observer import RunEnding
 from llem.execution.plan_file import PlannedRun
@@ -147,7 +148,7 @@ def _followed(
 
 
 def _attempt(session: Session, run: PlannedRun, number: int, folder: Path) -> Attempt:
-    lora = run.experiment.lora
+    adapter = adapter_key(run.experiment)
     image = session.launchers.image(run.experiment.backend)
     return Attempt(
         study_uid=session.facts.study_uid,
@@ -157,8 +158,8 @@ def _attempt(session: Session, run: PlannedRun, number: int, folder: Path) -> At
         study_folder=session.folder.root,
         folder=folder,
         config=run.experiment,
-        model_path=session.inputs.models[run.experiment.model],
-        adapter_path=session.inputs.adapters[lora.adapter_path] if lora and lora.adapter_path else None,
+        model_path=session.inputs.models[model_key(run.experiment)],
+        adapter_path=session.inputs.adapters[adapter] if adapter else None,
         image=image.name,
         digest=image.digest,
     )

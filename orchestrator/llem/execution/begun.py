@@ -97,6 +97,7 @@ def begin(
         engine=machine.engine,
         runner=machine.runner,
         prompts=inputs.prompt_hashes(),
+        commits=dict(inputs.commits),
         calibration=dict(checked.calibration),
         skipped=tuple(skipped.to_json() for skipped in plan.skipped),
         warnings=tuple({"code": "plan", "message": message} for message in plan.warnings),

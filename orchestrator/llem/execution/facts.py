@@ -49,6 +49,8 @@ class StudyFacts(Record):
     """What names the copy of the runner that all runs execute; None where they need none."""
     prompts: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the prompts by what asked for them: a dataset that changes under a study is found out."""
+    commits: dict[str, str] = Field(default_factory=dict)
+    """Of each model and adapter of the Hub, by `id@revision`: a branch that moves changes nothing in a study."""
     calibration: dict[str, Calibration] = Field(default_factory=dict)
     """By the UUID of a board, from the user's settings when the study began: one for all its runs."""
     skipped: tuple[dict[str, Any], ...] = ()

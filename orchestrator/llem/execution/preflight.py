@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from llem.errors import NotReadyError, UsageError
 from llem.execution.exchange import Prompts, prompts_text
-from llem.launch.models import check_model_folder, prepare_builtin
+from llem.execution.hub_models import from_hub, model_key
+from llem.launch.model_folder import check_model_folder
+from llem.launch.models import prepare_builtin
 from llem.paths import expanded
 from llem.printable import on_one_line
-from llem.study import resolve_model
+from llem.study import check_hub_id, resolve_model
 from llem.study.datasets import read_prompts
 from llem_runner.contract import ExperimentConfig
+
+NOTHING_PINNED: Final[Mapping[str, str]] = {}
 
 
 def prompts_key(config: ExperimentConfig) -> str:
@@ -26,11 +31,13 @@ def prompts_key(config: ExperimentConfig) -> str:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the runs of a study are given: prompts by `prompts_key`, model folders by model name."""
+    """What the runs of a study are given: prompts by `prompts_key`, folders by `model_key` and `adapter_key`."""
 
     prompts: Mapping[str, Prompts]
     models: Mapping[str, str]
     adapters: Mapping[str, str]
+    commits: Mapping[str, str] = field(default_factory=dict)
+    """Of each model and adapter of the Hub, by `id@revision`."""
 
     @property
     def folders(self) -> list[str]:
@@ -56,6 +63,8 @@ def check_inputs(configs: Iterable[ExperimentConfig], base_folder: Path) -> Inpu
         with _collecting(problems):
             if config.lora and config.lora.adapter_path:
                 adapters[config.lora.adapter_path] = _adapter(config.lora.adapter_path, base_folder)
+            if config.lora and config.lora.adapter_id:
+                check_hub_id("lora.adapter_id", config.lora.adapter_id)
         with _collecting(problems):
             if (key := prompts_key(config)) not in prompts:
                 prompts[key] = read_prompts(config, base_folder)
@@ -103,14 +112,20 @@ def with_models(
     base_folder: Path,
     notice: Callable[[str], None],
     stop: Callable[[float], bool],
+    pinned: Mapping[str, str] = NOTHING_PINNED,
 ) -> Inputs:
     """`inputs` with every model made ready. After the checks: nobody waits for a download to learn of a misspelt path.
 
-    `stop(seconds)` waits that long and says whether we were asked to end.
-    Raises NotReadyError where a model cannot be had.
+    `stop(seconds)` waits that long and says whether we were asked to end; `pinned` are the commits that a resumed study
+    began with. Raises NotReadyError where a model cannot be had, UsageError where it is the study's own fault.
     """
-    names = dict.fromkeys(config.model for config in configs)
-    return replace(inputs, models={name: _model_path(name, base_folder, notice, stop) for name in names})
+    distinct = {_models_key(config): config for config in configs}.values()
+    hub = from_hub(distinct, base_folder, pinned, notice, stop)
+    names = {key: config.model for config in distinct if (key := model_key(config)) not in hub.models}
+    here = {key: _model_path(name, base_folder, notice, stop) for key, name in names.items()}
+    return replace(
+        inputs, models={**hub.models, **here}, adapters={**inputs.adapters, **hub.adapters}, commits=hub.commits
+    )
 
 
 def check_prompts_unchanged(inputs: Inputs, hashes: Mapping[str, str]) -> None:
@@ -127,6 +142,10 @@ def _inputs_key(config: ExperimentConfig) -> tuple[object, ...]:
     return config.model, config.trust_remote_code, config.lora, prompts_key(config)
 
 
+def _models_key(config: ExperimentConfig) -> tuple[object, ...]:
+    return config.model, config.revision, config.trust_remote_code, config.weights, config.lora
+
+
 def _check_model(config: ExperimentConfig, base_folder: Path) -> None:
     source = resolve_model(config.model, base_folder)
     if source.kind == "folder" and source.path is not None:
@@ -137,8 +156,6 @@ def _model_path(model: str, base_folder: Path, notice: Callable[[str], None], st
     source = resolve_model(model, base_folder)
     if source.kind == "builtin":
         return prepare_builtin(model, notice, stop)
-    if source.path is None:
-        raise NotReadyError(f"model {model}: models from a hub are not available yet. Use a local folder or builtin:.")
     return str(source.path)
 
 

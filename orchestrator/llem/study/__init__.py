@@ -1,7 +1,7 @@
 """WHAT to run: text → plan, and the prompts that a dataset names. Pure: no clock, no Docker, no GPU."""
 
 from llem.study.json_schema import study_schema
-from llem.study.model_source import ModelSource, resolve_model
+from llem.study.model_source import ModelSource, check_hub_id, resolve_model
 from llem.study.plan import Merged, Plan, Run, Skipped, make_plan
 from llem.study.problems import Problem, StudyFileError
 from llem.study.settings import (
@@ -34,6 +34,7 @@ __all__ = [
     "StudyOverrides",
     "Unavailable",
     "UserSettings",
+    "check_hub_id",
     "effective_output",
     "effective_places",
     "load_settings",

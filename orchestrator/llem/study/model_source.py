@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -11,6 +12,7 @@ from llem.printable import on_one_line
 
 BUILTIN_PREFIX: Final = "builtin:"
 BUILTIN_MODELS: Final = ("builtin:tiny-llama", "builtin:smollm2-135m")
+_HUB_ID = re.compile(r"(?=.{1,96}$)(?!.*(--|\.\.))[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?(?<![-.])", re.ASCII)
 _PATH_BEGINS = ("/", "./", "../", "~")
 
 
@@ -33,11 +35,12 @@ def is_path(name: str, folder: Path) -> bool:
 def resolve_model(model: str, base_folder: Path) -> ModelSource:
     """What `model` in an experiment means; relative paths are relative to `base_folder`.
 
-    Raises UsageError where it is a path and no folder is there.
+    Raises UsageError where it is a path and no folder is there, or what can be neither.
     """
     if model.startswith(BUILTIN_PREFIX):
         return ModelSource("builtin", model.removeprefix(BUILTIN_PREFIX))
     if not is_path(model, base_folder):
+        check_hub_id("model", model)
         return ModelSource("hub", model)
     path = absolute(model, base_folder)
     if not path.is_dir():
@@ -45,6 +48,15 @@ def resolve_model(model: str, base_folder: Path) -> ModelSource:
         where = on_one_line(f"model {model}: the folder {path} {what}")
         raise UsageError(f"{where}. Correct `model`, or put the model there.")
     return ModelSource("folder", model, path)
+
+
+def check_hub_id(key: str, name: str) -> None:
+    """Raise UsageError where `name`, the value of `key`, cannot be an id on the Hub."""
+    if not _HUB_ID.fullmatch(name):
+        raise UsageError(
+            on_one_line(f"{key} {name}: there is no such folder, and it is no id of the Hub (they look like org/name).")
+            + f" Correct `{key}`."
+        )
 
 
 def absolute(path: str, base_folder: Path) -> Path:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llem.study.model_source import resolve_model
 from llem.study.plan import Plan
 from llem.study.study import Study
 
@@ -31,14 +30,13 @@ _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
     "execution.skip_preflight": _other(False),
 }
 _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
-    "lora.adapter_id": _other(None),
     "pytorch.num_processes": _other(1),
 }
 
 
 def unavailable(study: Study, plan: Plan) -> list[Unavailable]:
     """Everything that this study asks for and that is not built yet; empty where it can be run."""
-    return [*_of_study(study), *_of_experiments(study, plan)]
+    return [*_of_study(study), *_of_experiments(plan)]
 
 
 def _of_study(study: Study) -> Iterator[Unavailable]:
@@ -49,16 +47,13 @@ def _of_study(study: Study) -> Iterator[Unavailable]:
             yield _answer(key, value)
 
 
-def _of_experiments(study: Study, plan: Plan) -> Iterator[Unavailable]:
+def _of_experiments(plan: Plan) -> Iterator[Unavailable]:
     for key, is_later in _EXPERIMENT.items():
         for value in plan.distinct_values(key):
             if is_later(value):
                 yield _answer(key, value)
-    for model in plan.distinct_values("model"):
-        if resolve_model(model, study.base_folder).kind == "hub":
-            yield _answer("model", model, "models of the Hub; name a local folder or builtin:…")
 
 
-def _answer(key: str, value: Any, what: str | None = None) -> Unavailable:
+def _answer(key: str, value: Any) -> Unavailable:
     shown = str(value).lower() if isinstance(value, bool) else value
-    return Unavailable(key, value, f"{key}: {shown} is not available yet" + (f" ({what})" if what else ""))
+    return Unavailable(key, value, f"{key}: {shown} is not available yet")

@@ -78,7 +78,10 @@ def answers(port: int) -> bool:
 def callers_folder() -> Iterator[Path]:
     """A folder that is CALLER's; pytest's own are root's alone."""
     with tempfile.TemporaryDirectory(prefix="llem-compose-", dir="/tmp") as folder:
-        for path in (Path(folder), *(Path(folder) / name for name in ("cache", "cache/llem", "config", "config/llem"))):
+        for path in (
+            Path(folder),
+            *(Path(folder) / name for name in ("cache", "cache/llem", "config", "config/llem", "hf")),
+        ):
             path.mkdir(exist_ok=True)
             shutil.chown(path, CALLER, CALLER)
         yield Path(folder)
@@ -90,6 +93,7 @@ def as_caller(engine: Engine, folder: Path) -> dict[str, str]:
         "LLEM_FOLDER": str(folder),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "XDG_CONFIG_HOME": str(folder / "config"),
+        "HF_HOME": str(folder / "hf"),
         "LLEM_DOCKER_SOCKET": str(engine.daemon.socket),
         "LLEM_DOCKER_GID": str(engine.daemon.socket.stat().st_gid),
         "LLEM_UID": str(CALLER),
@@ -119,7 +123,7 @@ def test_claim_6_14_compose_run_is_llem_of_this_checkout_for_whoever_calls_it(
 ) -> None:
     version = compose.of_a_shell(FOLDER / "run", "orchestrator", "llem", "--version", cwd=tmp_path)
     assert (version.returncode, version.stdout) == (0, f"llem, version {__version__}\n"), version.stderr
-    assert (tmp_path / ".cache" / "llem").is_dir()
+    assert all((tmp_path / ".cache" / name).is_dir() for name in ("llem", "huggingface"))
     program = "import docker, os, llem; print(os.getuid(), os.getcwd(), llem.__file__, docker.from_env().ping())"
     command = ("run", "--rm", "-T", "orchestrator", "python3", "-c", program)
     said = compose("orchestrator.yaml", *command, cwd=callers_folder, env=as_caller(engine, callers_folder))
@@ -127,20 +131,29 @@ def test_claim_6_14_compose_run_is_llem_of_this_checkout_for_whoever_calls_it(
     assert said.stdout.split() == [str(CALLER), str(callers_folder), code, "True"], said.stderr
 
 
-def test_claim_6_14_the_orchestrator_writes_to_its_folder_and_its_cache_and_nowhere_else_of_the_host(
+def test_claim_6_14_the_orchestrator_writes_to_its_folder_and_its_caches_and_nowhere_else_of_the_host(
     compose: Compose, orchestrator: str, engine: Engine, callers_folder: Path
 ) -> None:
     folder, variables = callers_folder, as_caller(engine, callers_folder)
-    places = [folder, folder / "cache/llem", folder / "config/llem", "/opt/checkout", "/opt/orchestrator", "/"]
+    places = [
+        folder,
+        folder / "hf",
+        folder / "cache/llem",
+        folder / "config/llem",
+        "/opt/checkout",
+        "/opt/orchestrator",
+        "/",
+    ]
+    writable = ["yes"] * 3
     script = (
         'for place; do if touch "$place/written"; then echo yes; else echo no; fi; done; grep CapEff /proc/self/status'
     )
     command = ("run", "--rm", "-T", "orchestrator", "sh", "-c", script, "sh", *places)
     as_them = compose("orchestrator.yaml", *command, cwd=folder, env=variables)
-    assert as_them.stdout.split() == ["yes", "yes", "no", "no", "no", "no", "CapEff:", "0" * 16], as_them.stderr
+    assert as_them.stdout.split() == [*writable, "no", "no", "no", "no", "CapEff:", "0" * 16], as_them.stderr
     as_root = compose("orchestrator.yaml", *command, cwd=folder, env={**variables, "LLEM_UID": "0", "LLEM_GID": "0"})
     # CHOWN, DAC_OVERRIDE and FOWNER.
-    assert as_root.stdout.split() == ["yes", "yes", "no", "no", "no", "no", "CapEff:", "000000000000000b"]
+    assert as_root.stdout.split() == [*writable, "no", "no", "no", "no", "CapEff:", "000000000000000b"]
 
 
 def test_claim_6_14_an_image_of_other_packages_than_the_checkout_pins_is_refused(

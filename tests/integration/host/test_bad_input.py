@@ -66,19 +66,12 @@ def test_claim_4_all_errors_of_a_file_are_told_at_once(folder: Path) -> None:
         assert place in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("model: meta-llama/Llama-3.2-1B\n", "meta-llama/Llama-3.2-1B is not available yet"),
-        (MODEL + "runners: {pytorch: docker}\n", "engine_unreachable: No container engine answers"),
-    ],
-)
-def test_what_is_not_built_yet_plans_and_says_so_when_it_is_run(folder: Path, text: str, words: str) -> None:
-    (folder / "s.yaml").write_text(text)
+def test_what_this_machine_lacks_plans_and_says_so_when_it_is_run(folder: Path) -> None:
+    (folder / "s.yaml").write_text(MODEL + "runners: {pytorch: docker}\n")
     assert llem("plan", "s.yaml", cwd=folder).returncode == 0
     done = llem("run", "s.yaml", cwd=folder)
     assert done.returncode == 3
-    assert words in done.stderr
+    assert "engine_unreachable: No container engine answers" in done.stderr
     assert not (folder / "results").exists()
 
 

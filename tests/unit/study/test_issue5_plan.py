@@ -163,9 +163,7 @@ NOT_BUILT = {
         "execution.on_complete",
     ],
     "execution: {skip_preflight: true}": ["execution.skip_preflight"],
-    "lora: {adapter_id: x/y}": ["lora.adapter_id"],
     "pytorch: {num_processes: 2}": ["pytorch.num_processes"],
-    "experiments: [{model: org/name}]": ["model"],
 }
 
 

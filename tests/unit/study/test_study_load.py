@@ -49,6 +49,19 @@ def test_claim_21_a_model_folder_that_is_not_there_is_a_usage_error(tmp_path: Pa
     assert resolve_model("models", tmp_path).kind == "folder"
     assert resolve_model("models", tmp_path).path == tmp_path / "models"
     assert resolve_model("org/model", tmp_path).kind == "hub"
+    assert resolve_model("gpt2", tmp_path).kind == "hub"
+    for impossible in (
+        "a/b/c",
+        "https://example.org/x",
+        "org/two words",
+        "org/a--b",
+        "org/a..b",
+        "-x",
+        "org/x.",
+        "x" * 97,
+    ):
+        with pytest.raises(UsageError, match="it is no id of the Hub"):
+            resolve_model(impossible, tmp_path)
     assert resolve_model("builtin:tiny-llama", tmp_path).name == "tiny-llama"
 
 
