@@ -20,7 +20,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # A private Docker engine, so that containers are tested with a real one on every Linux machine where root is had.
 ENGINE = TORCH_CPU_INDEX=$(TORCH_CPU_INDEX) $(BIN)/python tests/engine/docker
 
-.PHONY: help setup study test test-gpu lint bench bench-accuracy engine-up engine-down engine-host clean
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' orchestrator/llem/version.py)
+BUILD_IMAGES = $(BIN)/llem images build $(BACKEND) $(if $(VARIANT),--variant $(VARIANT))
+
+.PHONY: help setup study images push test test-gpu lint bench bench-accuracy engine-up engine-down engine-host clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 — /p' Makefile
@@ -50,17 +53,27 @@ study: $(INSTALLED) ## run a study: make study STUDY=examples/quickstart.yaml
 	@test -n "$(STUDY)" || { echo "Which study? make study STUDY=examples/quickstart.yaml" >&2; exit 2; }
 	@$(BIN)/llem run $(STUDY) $(ARGS)
 
+images: $(INSTALLED) ## the images that runs are made from: make images [BACKEND=vllm] [VARIANT=cpu|cuda]
+	@$(BUILD_IMAGES) $(ARGS)
+
+push: $(INSTALLED) ## … built and sent to a registry: make push REGISTRY=ghcr.io/me [BACKEND=…] [VARIANT=…]
+	@test -n "$(REGISTRY)" || { echo "Where to? make push REGISTRY=ghcr.io/me" >&2; exit 2; }
+	@test -z "$(TAG)" || test "$(TAG)" = "v$(VERSION)" || { echo "The tag $(TAG) is not of this version: v$(VERSION)" >&2; exit 2; }
+	@$(BUILD_IMAGES) --push $(REGISTRY) $(ARGS)
+
 test: $(VENV)/.installed-dev ## everything that can be tested here, with one summary at the end
 	@$(ENGINE) around $(BIN)/python -m pytest $(ARGS)
 
 test-gpu: $(VENV)/.installed-dev ## the same checks on a real NVIDIA GPU: its sensor, Zeus beside us, the recorder's cost
 	@$(BIN)/python -m tests.gpu $(ARGS)
 
-lint: $(VENV)/.installed-dev ## format, style, types, and the arrows between the rooms
+lint: $(VENV)/.installed-dev ## format, style, types, the arrows between the rooms, Dockerfiles, workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint images/*/Dockerfile compose/Dockerfile
+	$(BIN)/actionlint
 
 bench: $(VENV)/.installed-dev ## the figures of the README: speed and accuracy, ratios side by side
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -17,9 +17,17 @@ class CliExit(IntEnum):
 
 
 class LlemError(Exception):
-    """What stops llem. The message is for people; a traceback would be a bug."""
+    """What stops llem. The message is for people; a traceback would be a bug.
+
+    `what` happened and where; `remedy`: what to do, empty where `what` says that as well. The message is both.
+    """
 
     exit_code = CliExit.NOT_READY
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what} {remedy}".strip())
+        self.what = what
+        self.remedy = remedy
 
 
 class UsageError(LlemError):

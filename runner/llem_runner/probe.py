@@ -64,5 +64,9 @@ def _describe(sensors: Sensors, board: Board) -> dict[str, Any]:
         "pci_bus_id": board.pci_bus_id,
         "simulated": board.simulated,
         "memory_used_bytes": sensors.read(board.uuid, slow=True).slow.memory_used_bytes,
+        "memory_reserved_bytes": board.memory_reserved_bytes,
+        "memory_total_bytes": board.memory_total_bytes,
+        "driver": board.driver,
+        "cuda_driver": board.state.get("cuda_driver"),
         "readings": list(board.readings),
     }

@@ -14,9 +14,10 @@ BENCHMARKS: dict[str, list[str]] = {
     "timeline_file": [],
     "energy_error": [],
     "recorder_cost": [],
+    "preflight_time": [],
     "container_overhead": [],
-    "image_pull": [],
     "hub_download": [],
+    "image_pull": [],
     "estimate_speed": [],
     # A model whose steps take as long as real ones: on the tiny one the ratio is mostly noise.
     "backend_speed": ["--model", "builtin:smollm2-135m", "--pairs", "16", "--output-tokens", "24"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,12 @@ ACTOR_IMAGE = "llem-test-actor:latest"
 
 
 def built(client: Any, tag: str, dockerfile: str, files: Mapping[str, str | bytes] | None = None) -> str:
-    """Build an image from a Dockerfile and the files it copies; its tag."""
+    """Build an image from a Dockerfile and the files it copies; its tag.
+
+    On our own image root does it, and is whom the new one runs as: our image's user may change nothing.
+    """
+    ours = rf"^( *FROM {re.escape(PYTORCH_IMAGE)}( AS \w+)?)$"
+    dockerfile = re.sub(ours, r"\1\nUSER 0:0", dockerfile, flags=re.MULTILINE)
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         for name, content in {"Dockerfile": dockerfile, **(files or {})}.items():

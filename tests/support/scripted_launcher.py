@@ -13,7 +13,9 @@ from typing import Any
 
 from results_factory import result_record
 
+from llem.checklist import Checklist
 from llem.ended import Ended
+from llem.launch.gpu_facts import GpuFacts
 from llem.launch.protocol import Attempt, Place, Poll
 from llem_runner.contract.result import Image
 
@@ -67,9 +69,17 @@ class ScriptedLauncher:
         return [Place("localhost", "a GPU" if self.gpus else None, self.gpus)]
 
     def prepare(
-        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+        self,
+        backends: Sequence[str],
+        images: Mapping[str, str],
+        parent: Path,
+        checklist: Checklist,
+        resumed: str | None = None,
     ) -> dict[str, Image]:
         return {}
+
+    def gpu_facts(self) -> GpuFacts:
+        return GpuFacts()
 
     def keep_runner(self, study_folder: Path, name: str | None) -> None:
         """Nothing is executed."""

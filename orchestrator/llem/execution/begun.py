@@ -91,6 +91,7 @@ def begin(
         where=dict(machine.where),
         docker=study.docker,
         gpus=settings.gpus,
+        skip_preflight=settings.skip_preflight,
         gate=settings.gate,
         git=git_commit(study.base_folder.absolute()),
         gpu_models=machine.gpu_models,

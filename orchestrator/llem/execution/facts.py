@@ -37,6 +37,8 @@ class StudyFacts(Record):
     docker: DockerSettings = DockerSettings()
     gpus: tuple[int | str, ...] | None = None
     """`execution.gpus`."""
+    skip_preflight: bool = False
+    """`execution.skip_preflight`."""
     gate: GateSettings | None = None
     """`execution.gate`."""
     git: GitCommit | None = None

@@ -24,15 +24,18 @@ def git_commit(folder: Path) -> GitCommit | None:
     None outside of a repository, before its first commit, without git, and where git refuses (a repository of another
     owner).
     """
-    commit = _git(folder, "rev-parse", "--verify", "HEAD")
+    commit = git_says(folder, "rev-parse", "--verify", "HEAD")
     if not commit:
         return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    changes = git_says(folder, "status", "--porcelain", "--untracked-files=no")
     return GitCommit(commit=commit.strip(), dirty=None if changes is None else bool(changes.strip()))
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says; None where it fails. It takes no lock, and starts no file system monitor."""
+def git_says(folder: Path, *arguments: str) -> str | None:
+    """What git says of the repository around `folder`; None where it fails.
+
+    It takes no lock, and starts no file system monitor.
+    """
     command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
     # GIT_DIR and the like, as a hook has them, would name another repository than the folder's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -6,11 +6,19 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
+from llem.errors import CliExit, LlemError, NotReadyError
+
 _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class InterruptedEarly(LlemError):
+    """Somebody pressed Ctrl-C before the first run."""
+
+    exit_code = CliExit.INTERRUPTED
 
 
 class Interrupts:
@@ -77,3 +85,17 @@ class Interrupts:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.request(keyboard=number == signal.SIGINT)
+
+
+@contextmanager
+def not_interrupted(interrupts: Interrupts) -> Iterator[None]:
+    """Raise InterruptedEarly where somebody asked us to end within the `with`, whatever else went wrong then."""
+    stopped = InterruptedEarly("Interrupted before the first run: nothing was started.")
+    try:
+        yield
+    except NotReadyError as error:
+        if interrupts.requested:
+            raise stopped from error
+        raise
+    if interrupts.requested:
+        raise stopped

@@ -24,6 +24,11 @@ class Left:
         """Ids of runs that have a result now."""
         return frozenset(left.ending.run.run_id for left in self.runs if left.ending.result is not None)
 
+    @property
+    def draining(self) -> frozenset[str]:
+        """GPUs that runs which went on without their host may still be leaving."""
+        return frozenset(uuid for left in self.runs if left.went_on for uuid in left.place.gpu_uuids)
+
     def drain(self, session: Session) -> None:
         """Wait until the GPUs of runs that went on without their host are empty; those that stay full are out."""
         for left in self.runs:

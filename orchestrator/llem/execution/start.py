@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llem.errors import CliExit, LlemError, NotReadyError
+from llem.checklist import Checklist
+from llem.errors import CliExit, NotReadyError
 from llem.execution.begun import Begun, Machine, begin, reopen
-from llem.execution.check import Checked, check_study
+from llem.execution.check import check_study
 from llem.execution.exchange import read_order
 from llem.execution.finish import finish_study
 from llem.execution.folder import StudyFolder
 from llem.execution.gpu_use import GpuUse
-from llem.execution.image_choice import ImagesHere
-from llem.execution.interrupts import Interrupts
+from llem.execution.interrupts import InterruptedEarly, Interrupts, not_interrupted
 from llem.execution.journal import Journal
 from llem.execution.launch_record import read_launch
+from llem.execution.launching import chosen_launchers, launch_options, opened, wants_gpus
 from llem.execution.left import collect_left
 from llem.execution.loop import StopReason, run_plan
 from llem.execution.manifest import Counts, Manifest
@@ -31,21 +33,19 @@ from llem.execution.preflight import (
     Inputs,
     check_inputs,
     check_prompts_unchanged,
-    refuse_other_gpus,
-    refuse_without_gpu,
     with_models,
 )
+from llem.execution.readiness.needs import Needs
+from llem.execution.readiness.preflight import Preflight
 from llem.execution.session import Session
 from llem.execution.thermal_gate import ThermalGate, idle_seen
-from llem.execution.where import BackendWhere, Choice, Launchers, LaunchOptions, choose_where, only, open_launchers
-from llem.launch.docker import ContainerSettings, remove_working_folders
+from llem.execution.where import BackendWhere, Choice, Launchers, only
+from llem.launch.docker import remove_working_folders
 from llem.launch.gpu_lease import LeaseGivenUp
 from llem.launch.protocol import Launcher
 from llem.paths import checked as checked_path
-from llem.paths import expanded
 from llem.results.study_result import StudyResult
 from llem.study import Study
-from llem.study.study_keys import DockerSettings, size_in_bytes
 from llem.version import __version__
 from llem_runner.contract import ExperimentConfig
 
@@ -69,29 +69,29 @@ class StudyEnd:
         return CliExit.OK if runs.completed == runs.total else CliExit.RUN_FAILED
 
 
-class InterruptedEarly(LlemError):
-    """Somebody pressed Ctrl-C before the first run."""
-
-    exit_code = CliExit.INTERRUPTED
-
-
 def start_study(study: Study, observer: Observer, launcher: Launcher | None = None) -> StudyEnd:
     """Execute a study in a new folder. Raises UsageError or NotReadyError with nothing started."""
     with Interrupts() as interrupts:
         checked = check_study(study, os.environ, observer.notice)
         plan = checked.plan
         checked_path(study.base_folder.absolute() / study.name)
-        parent = expanded(checked.output.folder)
-        options = _options(study.docker, study.execution.gpus, plan.experiments.values())
-        with closing(_launchers(checked, options, launcher, observer, interrupts)) as launchers:
-            _prepare(launchers, parent, interrupts)
-            observer.notice(launchers.described(options.wants_gpus))
-            refuse_without_gpu(plan.experiments.values(), gpus=launchers.any_gpu())
+        options = launch_options(study.docker, study.execution.gpus, plan.experiments.values())
+        needs = Needs.of_study(study, checked)
+        preflight = Preflight(needs, judging=not study.execution.skip_preflight)
+        chosen = (
+            only(launcher, checked.places)
+            if launcher
+            else chosen_launchers(checked.places, options, observer, interrupts, preflight.checklist)
+        )
+        with closing(chosen) as launchers:
+            with not_interrupted(interrupts):
+                preflight.make_ready(launchers)
+            _tell(preflight, launchers, options.wants_gpus, observer)
             # The models last: a machine that is not ready should not learn of it after a download.
             inputs = _with_models(checked.inputs, plan.experiments, study.base_folder, observer, interrupts)
-            launchers.check_readable(inputs.folders)
+            _check_fetched(preflight, inputs, launchers, observer)
             started = time.time()
-            folder = StudyFolder.create(parent, study.slug, plan.design_hash, started)
+            folder = StudyFolder.create(needs.parent, study.slug, plan.design_hash, started)
             with folder.owned():
                 machine = Machine(
                     where=launchers.where,
@@ -117,9 +117,12 @@ def resume_study(root: Path, observer: Observer, launcher: Launcher | None = Non
         where: dict[str, BackendWhere] = {
             backend: facts.where.get(backend, BackendWhere(launcher="local")) for backend in backends
         }
-        options = _options(facts.docker, facts.gpus, configs.values())
-        opened = only(launcher, backends) if launcher else _open(Choice(where), options, observer, interrupts)
-        with closing(opened) as launchers:
+        options = launch_options(facts.docker, facts.gpus, configs.values())
+        checklist = Checklist()
+        choice = Choice(where)
+        there = only(launcher, backends) if launcher else opened(choice, options, observer, interrupts, checklist)
+        with closing(there) as launchers:
+            checklist.raise_if_failed()
             _refuse_another_engine(begun, launchers)
             runner = launchers.keep_runner(folder.root, begun.runner) if begun.todo else None
             return _execute(replace(begun, runner=runner), inputs, launchers, observer, interrupts)
@@ -167,29 +170,44 @@ def _resumed_runs(session: Session, begun: Begun) -> StopReason:
         launchers.clear(session.facts.study_uid)
         todo = [run for run in begun.todo if run.run_id not in left.completed]
         if todo and not session.interrupts.requested:
-            session = _ready_to_go_on(session, todo)
+            session = _ready_to_go_on(session, todo, left.draining)
             left.drain(session)
         return run_plan(session, todo, begun.attempts)
     except (LeaseGivenUp, InterruptedEarly):
         return "interrupted"
 
 
-def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun]) -> Session:
-    """The session with all that the runs still to do need."""
+def _ready_to_go_on(session: Session, todo: Sequence[PlannedRun], draining: Collection[str]) -> Session:
+    """The session with all that the runs still to do need; its own may still be leaving the GPUs `draining`."""
     launchers, facts, observer = session.launchers, session.facts, session.observer
     configs = {run.experiment_id: run.experiment for run in todo}
-    wants_gpus = _wants_gpus(configs.values())
-    backends = {config.backend for config in configs.values()}
-    with _not_interrupted(session.interrupts):
-        launchers.prepare(session.folder.root, facts.study_uid, backends)
-    observer.notice(launchers.described(wants_gpus))
-    refuse_without_gpu(configs.values(), gpus=launchers.any_gpu())
-    if wants_gpus:
-        refuse_other_gpus(facts.gpu_models, launchers.gpu_models())
     base_folder = Path(facts.base_folder)
+    needs = Needs(
+        experiments=configs,
+        runs=Counter(run.experiment_id for run in todo),
+        inputs=session.inputs,
+        base_folder=base_folder,
+        parent=session.folder.root,
+        gpus=facts.gpus,
+        save_timeline=facts.save_timeline,
+    )
+    preflight = Preflight(needs, judging=not facts.skip_preflight)
+    with not_interrupted(session.interrupts):
+        preflight.make_ready(launchers, facts.study_uid, facts.gpu_models, draining)
+    _tell(preflight, launchers, wants_gpus(configs.values()), observer)
     inputs = _with_models(session.inputs, configs, base_folder, observer, session.interrupts, facts.commits)
-    launchers.check_readable(inputs.folders)
+    _check_fetched(preflight, inputs, launchers, observer)
     return replace(session, inputs=inputs)
+
+
+def _tell(preflight: Preflight, launchers: Launchers, on_gpus: bool, observer: Observer) -> None:
+    for line in (*preflight.told(), launchers.described(on_gpus)):
+        observer.notice(line)
+
+
+def _check_fetched(preflight: Preflight, inputs: Inputs, launchers: Launchers, observer: Observer) -> None:
+    for line in preflight.check_fetched(inputs, launchers):
+        observer.notice(line)
 
 
 def _refuse_another_engine(begun: Begun, launchers: Launchers) -> None:
@@ -215,54 +233,5 @@ def _with_models(
     pinned: Mapping[str, str] = NOTHING_PINNED,
 ) -> Inputs:
     """`with_models`; a Ctrl-C, which a download takes for a failure of its own, is told as what it is."""
-    with _not_interrupted(interrupts):
+    with not_interrupted(interrupts):
         return with_models(inputs, configs.values(), base_folder, observer.notice, interrupts.wait, pinned)
-
-
-def _prepare(launchers: Launchers, parent: Path, interrupts: Interrupts) -> None:
-    """`Launchers.prepare`; a Ctrl-C meanwhile is told as what it is."""
-    with _not_interrupted(interrupts):
-        launchers.prepare(parent)
-
-
-@contextmanager
-def _not_interrupted(interrupts: Interrupts) -> Iterator[None]:
-    """Raise InterruptedEarly where somebody asked us to end within the `with`, whatever else went wrong then."""
-    stopped = InterruptedEarly("Interrupted before the first run: nothing was started.")
-    try:
-        yield
-    except NotReadyError as error:
-        if interrupts.requested:
-            raise stopped from error
-        raise
-    if interrupts.requested:
-        raise stopped
-
-
-def _launchers(
-    checked: Checked, options: LaunchOptions, given: Launcher | None, observer: Observer, interrupts: Interrupts
-) -> Launchers:
-    if given is not None:
-        return only(given, checked.places)
-    choice = choose_where(checked.places, images=ImagesHere(wants_gpus=options.wants_gpus))
-    return _open(choice, options, observer, interrupts)
-
-
-def _open(choice: Choice, options: LaunchOptions, observer: Observer, interrupts: Interrupts) -> Launchers:
-    return open_launchers(choice, options, interrupts.wait, observer.notice, observer.image_pull)
-
-
-def _options(
-    docker: DockerSettings, gpus: tuple[int | str, ...] | None, configs: Iterable[ExperimentConfig]
-) -> LaunchOptions:
-    containers = ContainerSettings(
-        gpu_driver=docker.gpu_driver,
-        memory_bytes=size_in_bytes(docker.memory_limit) if docker.memory_limit else None,
-        shm_bytes=size_in_bytes(docker.shm_size),
-        network=docker.network,
-    )
-    return LaunchOptions(containers, gpus, wants_gpus=_wants_gpus(configs))
-
-
-def _wants_gpus(configs: Iterable[ExperimentConfig]) -> bool:
-    return any(config.device != "cpu" for config in configs)

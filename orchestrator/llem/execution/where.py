@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from llem.checklist import ENGINE, GPUS, NO_GPUS, Checklist
 from llem.errors import NotReadyError
 from llem.execution.image_choice import ImagesHere
 from llem.launch.docker import ContainerSettings, DockerLauncher, Progress, PullPolicy, default_image
 from llem.launch.engine import engine_answers
+from llem.launch.gpu_facts import Driver, GpuFacts
 from llem.launch.local import LocalLauncher, missing_packages
-from llem.launch.protocol import Launcher
+from llem.launch.protocol import Launcher, Place
 from llem.study.settings import BackendPlace, need_docker
 from llem_runner.contract import ExperimentConfig
 from llem_runner.contract.result import Image
@@ -73,10 +75,12 @@ class Launchers:
         """The image of a backend's runs; of local ones one without a name."""
         return self._images.get(backend) or Image()
 
-    def prepare(self, parent: Path, resumed: str | None = None, needed: Collection[str] | None = None) -> None:
-        """Make them ready for the backends that are `needed` (None: all).
+    def prepare(
+        self, parent: Path, checklist: Checklist, resumed: str | None = None, needed: Collection[str] | None = None
+    ) -> None:
+        """Make them ready for the backends that are `needed` (None: all); what is wrong is noted in `checklist`.
 
-        `resumed` is the uid of a study that goes on. Raises NotReadyError.
+        `resumed` is the uid of a study that goes on. Raises NotReadyError where we were asked to end.
         """
         images: dict[str, Image] = {}
         named = {backend: each.image for backend, each in self._where.items() if each.image}
@@ -84,13 +88,26 @@ class Launchers:
             of_it = [backend for backend, each in self._by_backend.items() if each is launcher]
             if backends := [backend for backend in of_it if needed is None or backend in needed]:
                 own = {backend: named[backend] for backend in backends if backend in named}
-                images.update(launcher.prepare(backends, own, parent, resumed))
+                images.update(launcher.prepare(backends, own, parent, checklist, resumed))
         self._images = images
 
     def check_readable(self, folders: Sequence[str]) -> None:
         """Raise NotReadyError where a run could not read one of these model or adapter folders."""
         for launcher in self._distinct():
             launcher.check_readable(folders)
+
+    def gpu_facts(self) -> GpuFacts:
+        """What is known of the GPUs that runs can have, and of what their software asks for."""
+        facts = [launcher.gpu_facts() for launcher in self._distinct()]
+        return GpuFacts(
+            memory={uuid: memory for each in facts for uuid, memory in each.memory.items()},
+            driver=next((each.driver for each in facts if each.driver.cuda), Driver()),
+            cuda_needed={backend: cuda for each in facts for backend, cuda in each.cuda_needed.items()},
+        )
+
+    def places(self) -> list[Place]:
+        """Where runs can happen, each place once."""
+        return list(dict.fromkeys(place for launcher in self._distinct() for place in launcher.capacity()))
 
     def any_gpu(self) -> bool:
         """Whether any run can have a GPU."""
@@ -105,6 +122,11 @@ class Launchers:
     def engine(self) -> str | None:
         """The id of the container engine, where there is one."""
         return next((each.engine_id for each in self._distinct() if each.engine_id), None)
+
+    @property
+    def engine_described(self) -> str | None:
+        """The container engine in words, where there is one."""
+        return next((each.described for each in self._distinct() if each.name == "docker"), None)
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str | None:
         """`Launcher.keep_runner`; None where no launcher needs a copy. Raises NotReadyError."""
@@ -210,8 +232,9 @@ def open_launchers(
     stop: Callable[[float], bool],
     notice: Callable[[str], None],
     progress: Progress,
+    checklist: Checklist,
 ) -> Launchers:
-    """Make the launchers; nothing is started. Raises NotReadyError where an engine is needed and none answers."""
+    """Make the launchers; nothing is started. One that cannot be made is noted in `checklist`, and left out."""
     pinned = {backend: each.digest for backend, each in choice.where.items() if each.digest}
     makers: dict[LauncherName, Callable[[], Launcher]] = {
         "local": lambda: LocalLauncher(wanted=options.gpus),
@@ -226,8 +249,18 @@ def open_launchers(
             progress=progress,
         ),
     }
-    made: dict[LauncherName, Launcher] = {
-        name: makers[name]() for name in dict.fromkeys(each.launcher for each in choice.where.values())
-    }
-    by_backend = {backend: made[each.launcher] for backend, each in choice.where.items()}
+    made: dict[LauncherName, Launcher] = {}
+    for name in dict.fromkeys(each.launcher for each in choice.where.values()):
+        with checklist.checking(ENGINE if name == "docker" else GPUS) as found:
+            launcher = made[name] = makers[name]()
+            found(_seen(launcher))
+    by_backend = {backend: made[each.launcher] for backend, each in choice.where.items() if each.launcher in made}
     return Launchers(by_backend, choice.where, choice.why)
+
+
+def _seen(launcher: Launcher) -> str:
+    """What there is, for a list of checks."""
+    if launcher.name == "docker":
+        return launcher.described
+    gpus = [f"{len(place.gpu_uuids)} × {place.gpu_model}" for place in launcher.capacity() if place.gpu_model]
+    return ", ".join(gpus) or NO_GPUS

@@ -87,6 +87,15 @@ def leased(
         yield chosen
 
 
+def is_leased(uuid: str, folder: Path = LOCKS) -> bool:
+    """Whether somebody has a GPU leased just now; False where that cannot be seen."""
+    with suppress(NotReadyError, OSError), ExitStack() as opened:
+        folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        opened.callback(os.close, folder_fd)
+        return _Lock(folder, folder_fd, uuid).is_held()
+    return False
+
+
 def _waiting(in_the_way: Sequence[str], missing: int) -> str:
     for_what = "it" if len(in_the_way) == 1 else f"{missing} of them"
     return f"{'; '.join(in_the_way)}; waiting for {for_what}."
@@ -155,15 +164,30 @@ class _Lock:
         os.close(fd)
         return None
 
+    def is_held(self) -> bool:
+        """Whether somebody else holds it. Raises OSError, NotReadyError where nobody can tell."""
+        fd = self._open_there()
+        try:
+            # Shared: two that only ask are not in each other's way.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     def _open(self) -> int:
+        try:
+            return self._open_there()
+        except FileNotFoundError:
+            self._make()
+            return self._open_there()
+
+    def _open_there(self) -> int:
         # Without O_CREAT: in a folder like this one the kernel refuses it for another user's file, even to root
         # (fs.protected_regular). O_NONBLOCK, because opening a pipe that somebody put there would wait.
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            fd = os.open(self._name, flags, dir_fd=self._folder_fd)
-        except FileNotFoundError:
-            self._make()
-            fd = os.open(self._name, flags, dir_fd=self._folder_fd)
+        fd = os.open(self._name, flags, dir_fd=self._folder_fd)
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise self._unusable("not a regular file")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
+from llem.launch.gpu_facts import Driver, GpuMemory, cuda_version
 from llem.launch.gpus import Gpu
 from llem.launch.strangers_json import Version, printable_only, read_record
 from llem_runner.contract.strict import Record
@@ -24,7 +25,10 @@ class _Strict(Record):
 
 
 class ProbedGpu(_Strict):
-    """One board as the probe describes it. `memory_used_bytes` is None where it cannot be read."""
+    """One board as the probe describes it; None for what cannot be read.
+
+    What the driver keeps for itself, `memory_reserved_bytes`, is part of `memory_used_bytes`.
+    """
 
     uuid: Annotated[str, _UUID]
     index: int = Field(ge=0, lt=_MOST_GPUS)
@@ -32,6 +36,11 @@ class ProbedGpu(_Strict):
     pci_bus_id: Annotated[str, _PCI_BUS_ID]
     simulated: bool
     memory_used_bytes: int | None = Field(ge=0, lt=2**60)
+    memory_reserved_bytes: int | None = Field(default=None, ge=0, lt=2**60)
+    memory_total_bytes: int | None = Field(default=None, ge=0, lt=2**60)
+    driver: Version | None = None
+    cuda_driver: Version | None = None
+    """The newest CUDA that the driver can do."""
 
 
 class ProbedNvml(_Strict):
@@ -76,6 +85,22 @@ class ProbeReport(_Strict):
     def memory_used(self) -> dict[str, int | None]:
         """Memory in use by UUID, in bytes; None where it cannot be read. A board that is lost is missing."""
         return {gpu.uuid: gpu.memory_used_bytes for gpu in self.gpus}
+
+    @property
+    def memory(self) -> dict[str, GpuMemory]:
+        """The memory of the boards that tell, by UUID."""
+        return {
+            gpu.uuid: GpuMemory(
+                gpu.memory_total_bytes, max(0, gpu.memory_used_bytes - (gpu.memory_reserved_bytes or 0))
+            )
+            for gpu in self.gpus
+            if gpu.memory_total_bytes is not None and gpu.memory_used_bytes is not None
+        }
+
+    @property
+    def driver(self) -> Driver:
+        """The driver, as the first board tells it: all have the same."""
+        return next((Driver(gpu.driver, cuda_version(gpu.cuda_driver)) for gpu in self.gpus), Driver())
 
 
 def read_probe(record: Any) -> ProbeReport:

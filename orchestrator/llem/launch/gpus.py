@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from llem.errors import NotReadyError
+from llem.launch.gpu_facts import Driver, GpuMemory, cuda_version
 from llem_runner.contract import ExperimentConfig
 from llem_runner.power.boards import is_simulated
 from llem_runner.power.visible import PhysicalBoard, visible_uuids
@@ -93,21 +94,45 @@ def driver_installed(root: Path = Path("/")) -> bool:
     return module.exists() or all(path.exists() for path in windows) or _nvml_knows_a_driver()
 
 
-def cuda_major() -> int | None:
-    """The newest major version of CUDA that this machine's driver knows; None where no driver says it."""
-    import pynvml
-
-    with suppress(pynvml.NVMLError), _opened(pynvml):
-        return int(pynvml.nvmlSystemGetCudaDriverVersion_v2()) // 1000
-    return None
-
-
 def memory_used(uuids: Sequence[str]) -> dict[str, int | None]:
     """Memory in use on each GPU, in bytes; None where it cannot be read: the board, NVML or this reading is not there.
 
     What the driver reserves for itself counts, as in the readings of the runner.
     """
     return _ask(uuids, lambda pynvml, handle: int(pynvml.nvmlDeviceGetMemoryInfo(handle).used))
+
+
+def memory_of(uuids: Sequence[str]) -> dict[str, GpuMemory]:
+    """The memory of each GPU, without those that do not tell."""
+
+    def memory(pynvml: Any, handle: Any) -> GpuMemory:
+        info = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        # Only the second version of the call tells apart what the driver keeps; older drivers do not know it.
+        with suppress(pynvml.NVMLError):
+            info = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
+        return GpuMemory(int(info.total), int(info.used))
+
+    return {uuid: found for uuid, found in _ask(uuids, memory).items() if found is not None}
+
+
+def driver() -> Driver:
+    """The driver of this machine, as far as NVML tells."""
+    import pynvml
+
+    version: str | None = None
+    cuda: str | None = None
+    nvml: str | None = None
+    with suppress(pynvml.NVMLError), _opened(pynvml):
+        version, nvml = pynvml.nvmlSystemGetDriverVersion(), pynvml.nvmlSystemGetNVMLVersion()
+        number = pynvml.nvmlSystemGetCudaDriverVersion_v2()
+        cuda = f"{number // 1000}.{number % 1000 // 10}"
+    return Driver(version, cuda_version(cuda), nvml)
+
+
+def cuda_major() -> int | None:
+    """The newest major version of CUDA that this machine's driver knows; None without one, or where it does not say."""
+    cuda = driver().cuda
+    return cuda[0] if cuda else None
 
 
 def compute_processes(uuids: Sequence[str]) -> dict[str, int | None]:

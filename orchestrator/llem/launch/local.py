@@ -20,12 +20,14 @@ from typing import Any
 import psutil
 
 import llem_runner
+from llem.checklist import Checklist
 from llem.ended import Ended
 from llem.errors import NotReadyError
 from llem.launch.docker.leftovers import user_by_engine
 from llem.launch.engine import engine_answers
 from llem.launch.gpu_choice import choose_gpus, places_of, usable_gpus
-from llem.launch.gpus import Gpu, installed_gpus, memory_used
+from llem.launch.gpu_facts import GpuFacts, local_cuda
+from llem.launch.gpus import Gpu, driver, installed_gpus, memory_of, memory_used
 from llem.launch.log_file import LOG_FILE, clean_log
 from llem.launch.protocol import Attempt, Place, Poll
 from llem.launch.shared_folder import polled
@@ -60,6 +62,7 @@ class LocalLauncher:
         Raises NotReadyError where one of them is not there.
         """
         self._gpus = usable_gpus(installed_gpus(), wanted, os.environ) if gpus is None else choose_gpus(gpus, wanted)
+        self._backends: tuple[str, ...] = ()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._folders: dict[str, Path] = {}
         self._orphans: dict[str, psutil.Process] = {}
@@ -74,16 +77,25 @@ class LocalLauncher:
         backends: Sequence[str],
         images: Mapping[str, str],  # noqa: ARG002
         parent: Path,  # noqa: ARG002
+        checklist: Checklist,
         resumed: str | None = None,  # noqa: ARG002
     ) -> dict[str, Image]:
         """Check that each backend's packages are installed in this Python (without importing them)."""
+        self._backends = tuple(backends)
         for backend in backends:
-            if missing := missing_packages(backend):
-                raise NotReadyError(
-                    f"Backend {backend} cannot run here: {' and '.join(missing)} not installed in {sys.prefix}. "
-                    f"Install it with: pip install 'llem[{backend}]'"
-                )
+            with checklist.checking(f"packages of {backend}") as found:
+                _check_packages(backend)
+                found(f"in {sys.prefix}")
         return {}
+
+    def gpu_facts(self) -> GpuFacts:
+        """By NVML; what torch was built for is in its own files."""
+        cuda = local_cuda()
+        return GpuFacts(
+            memory=memory_of([gpu.uuid for gpu in self._gpus]),
+            driver=driver(),
+            cuda_needed=dict.fromkeys(self._backends, cuda) if cuda else {},
+        )
 
     def keep_runner(self, study_folder: Path, name: str | None) -> None:
         """A subprocess runs ours."""
@@ -203,6 +215,14 @@ class LocalLauncher:
 
     def _own_pids(self) -> set[int]:
         return {process.pid for process in self._processes.values()}
+
+
+def _check_packages(backend: str) -> None:
+    if missing := missing_packages(backend):
+        raise NotReadyError(
+            f"Backend {backend} cannot run here: {' and '.join(missing)} not installed in {sys.prefix}.",
+            f"Install it with: pip install 'llem[{backend}]'",
+        )
 
 
 def _environment(place: Place) -> dict[str, str]:

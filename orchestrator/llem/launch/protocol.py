@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from llem.checklist import Checklist
 from llem.ended import Ended
+from llem.launch.gpu_facts import GpuFacts
 from llem_runner.contract import ExperimentConfig, FailureKind
 from llem_runner.contract.result import Image
 
@@ -20,12 +22,17 @@ LOCK_FILE = ".lock"
 
 
 class LaunchFailed(Exception):
-    """A run that never began: the kind for programs, the message for people."""
+    """A run that never began: the kind for programs, the message for people.
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
-        super().__init__(message)
+    `remedy` is the end of the message that says what to do, where that is known apart from the rest, `what`.
+    """
+
+    def __init__(self, kind: FailureKind, what: str, remedy: str = "") -> None:
+        self.message = f"{what} {remedy}".strip()
+        super().__init__(self.message)
         self.kind = kind
-        self.message = message
+        self.what = what
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -82,12 +89,18 @@ class Launcher(Protocol):
         """How runs happen, for people: `Runs are …`. Known once it is prepared."""
 
     def prepare(
-        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+        self,
+        backends: Sequence[str],
+        images: Mapping[str, str],
+        parent: Path,
+        checklist: Checklist,
+        resumed: str | None = None,
     ) -> Mapping[str, Image]:
         """Make ready what all runs need, before the first; the image of each backend (without a name: none).
 
         `images` holds those that were named, `parent` is where study folders are made, `resumed` the uid of a study
-        that goes on: what is left of it is not cleared away. Raises NotReadyError.
+        that goes on: what is left of it is not cleared away. What is wrong is noted in `checklist`, all of it, and what
+        would be fetched is not once something is. Raises NotReadyError where we were asked to end.
         """
 
     @property
@@ -102,6 +115,12 @@ class Launcher(Protocol):
 
     def check_readable(self, folders: Sequence[str]) -> None:
         """Raise NotReadyError where a run could not read one of these model or adapter folders."""
+
+    def gpu_facts(self) -> GpuFacts:
+        """The memory of the GPUs that the study may use, and what tells whether driver and software go together.
+
+        Known once it is prepared; what nobody could tell is left out.
+        """
 
     def capacity(self) -> Sequence[Place]:
         """Places that the study may use, one per host and GPU model; at least one. Known once it is prepared."""

@@ -27,7 +27,6 @@ def _other(default: Any) -> Callable[[Any], bool]:
 _STUDY: Final[dict[str, Callable[[Any], bool]]] = {
     "execution.parallel": _other("off"),
     "execution.on_complete": _other(None),
-    "execution.skip_preflight": _other(False),
 }
 _EXPERIMENT: Final[dict[str, Callable[[Any], bool]]] = {
     "pytorch.num_processes": _other(1),

@@ -72,7 +72,7 @@ def shape_of(config: Config) -> Shape:
     read = _READERS.get(str(family))
     if read is None:
         raise Uncountable(f"models of type {family} are not known to it")
-    shape = read(_renamed(config))
+    shape = read(renamed(config))
     windows = _windows(config, len(shape.layers))
     return replace(
         shape,
@@ -89,7 +89,8 @@ _OTHER_NAMES = {
 }
 
 
-def _renamed(config: Config) -> Config:
+def renamed(config: Config) -> Config:
+    """The configuration with one name for one size, and without what is null."""
     return {_OTHER_NAMES.get(name, name): value for name, value in config.items() if value is not None}
 
 

@@ -53,6 +53,8 @@ class Board:
     """The limit that is enforced, in watt; None where the board has none or does not tell."""
     memory_reserved_bytes: int | None = None
     """What the driver keeps for itself: part of every reading of the memory in use. None: it does not tell."""
+    memory_total_bytes: int | None = None
+    """All that it has, what the driver keeps included."""
     state: Mapping[str, Any] = field(default_factory=dict)
     """How it was set up when it was described: see `board_state`."""
 
@@ -194,6 +196,7 @@ class Sensors:
             energy_refusal=MIG_REFUSAL if mig == pynvml.NVML_DEVICE_MIG_ENABLE else None,
             power_limit_w=_watts(ask(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle), uuid)),
             memory_reserved_bytes=ask(lambda: _reserved_bytes(handle), uuid),
+            memory_total_bytes=ask(lambda: int(pynvml.nvmlDeviceGetMemoryInfo(handle).total), uuid),
             state=board_state(handle, uuid),
         )
 

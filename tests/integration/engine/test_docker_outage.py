@@ -16,6 +16,7 @@ from docker_engine import Daemon, Engine
 from engine_commands import kill_daemon
 from llem_process import Hosts, the_study, wait_for_phase
 
+from llem.checklist import Checklist
 from llem.errors import CliExit
 from llem.execution.observer import Observer
 from llem.execution.plan_file import PlannedRun
@@ -112,9 +113,14 @@ class ActorsLauncher(DockerLauncher):
         )
 
     def prepare(
-        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+        self,
+        backends: Sequence[str],
+        images: Mapping[str, str],
+        parent: Path,
+        checklist: Checklist,
+        resumed: str | None = None,
     ) -> Mapping[str, Image]:
-        return super().prepare(backends, {**images, "pytorch": ACTOR_IMAGE}, parent, resumed)
+        return super().prepare(backends, {**images, "pytorch": ACTOR_IMAGE}, parent, checklist, resumed)
 
 
 def test_claim_6_13_an_engine_that_does_not_come_back_ends_the_study_in_order_and_it_goes_on_another_day(

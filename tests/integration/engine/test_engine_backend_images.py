@@ -133,3 +133,25 @@ def test_claim_9_10_the_vllm_image_has_what_its_kernels_are_compiled_with(client
     ended = ran(client, VLLM_IMAGE, ["-c", compiles], entrypoint=["sh"], environment=HARDENED_VARIABLES)
     assert ended.exit_code == 0, ended.output
     assert "libnuma.so.1" in ended.output
+
+
+@pytest.mark.parametrize("image", [PYTORCH_IMAGE, VLLM_IMAGE])
+def test_claim_10_1_an_image_holds_the_runner_and_nothing_that_only_the_host_needs(client: Any, image: str) -> None:
+    looks = "import importlib.util as u, os; print(os.listdir('/opt/llem'), [n for n in NAMES if u.find_spec(n)])"
+    names = ("torch", "pydantic", "llem_runner", "llem", "docker", "pyarrow", "ruamel", "tenacity")
+    ended = ran(client, image, ["-c", looks.replace("NAMES", repr(names))], entrypoint=["python3"])
+    assert ended.output == "['llem_runner'] ['torch', 'pydantic', 'llem_runner']\n"
+
+
+@pytest.mark.parametrize("image", [PYTORCH_IMAGE, VLLM_IMAGE])
+def test_claim_10_1_an_image_says_what_it_is_and_runs_as_nobody(client: Any, image: str) -> None:
+    found = client.images.get(image)
+    assert found.attrs["Config"]["User"] == f"{CONTAINER_USER}:{CONTAINER_USER}"
+    labels = {name.rpartition(".")[2]: value for name, value in found.labels.items()}
+    assert (labels["contract"], labels["variant"]) == (str(CONTRACT_VERSION), "cpu")
+    assert f"{labels['title']}:{labels['version']}" == image
+
+
+def test_claim_10_1_the_vllm_image_shares_the_layers_of_the_pytorch_image(client: Any) -> None:
+    pytorch, vllm = (client.images.get(image).attrs["RootFS"]["Layers"] for image in (PYTORCH_IMAGE, VLLM_IMAGE))
+    assert vllm[: len(pytorch)] == pytorch

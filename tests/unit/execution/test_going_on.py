@@ -14,6 +14,7 @@ import pytest
 from notices import Notices
 from scripted_launcher import ScriptedLauncher, completes, exits
 
+from llem.checklist import Checklist
 from llem.ended import Ended
 from llem.errors import CliExit, NotReadyError
 from llem.execution.observer import Observer
@@ -39,7 +40,12 @@ class Played(ScriptedLauncher):
     places: list[tuple[str, ...]] = field(default_factory=list)
 
     def prepare(
-        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+        self,
+        backends: Sequence[str],
+        images: Mapping[str, str],
+        parent: Path,
+        checklist: Checklist,
+        resumed: str | None = None,
     ) -> dict[str, Image]:
         return {backend: Image(name=self.image, digest=f"sha256:{self.image}") for backend in backends}
 

@@ -162,7 +162,6 @@ NOT_BUILT = {
         "execution.parallel",
         "execution.on_complete",
     ],
-    "execution: {skip_preflight: true}": ["execution.skip_preflight"],
     "pytorch: {num_processes: 2}": ["pytorch.num_processes"],
 }
 

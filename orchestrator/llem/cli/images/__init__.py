@@ -10,6 +10,7 @@ _COMMANDS: dict[str, str] = {
     "list": "The image that each backend would use, who says so, and whether the engine has it.",
     "pull": "Have images on the engine before they are needed.",
     "verify": "Whether images have what runs need.",
+    "build": "Build images from a checkout of llem's source.",
 }
 
 

@@ -7,6 +7,8 @@ image_names.py what images are called, those that nobody named among them (pure)
 images.py      which image a backend's runs are made from
 pull.py        images that are missing are pulled: pull_one.py (retries), pull_stream.py (the engine's words),
                pull_layers.py (how far), pull_faults.py (why not), registry.py and disk_space.py (is there room)
+image_recipe.py   how the images of images/ are built: arguments, labels, names (pure)
+docker_command.py Docker's own command, for what the SDK cannot do: builds, attestations
 removal.py     removing what strangers have filled
 image_check.py whether runs can be made from an image: looked at once, and kept; image_verify.py without any study
 verdict.py     what was found in an image (image_facts, image_findings, image_start, engine_versions: pure)
@@ -23,9 +25,11 @@ stock.py       the images on the engine, without any study
 launcher.py    all of it, as the loop sees it
 """
 
+from llem.launch.docker.docker_command import docker, why_not_attested
 from llem.launch.docker.folders import remove_working_folders
 from llem.launch.docker.image_check import ImageReport
 from llem.launch.docker.image_names import default_image, published_image, variant_of
+from llem.launch.docker.image_recipe import Recipe, Revision, Variant, published_name, with_what_they_are_built_on
 from llem.launch.docker.image_verify import check_images
 from llem.launch.docker.images import has_image
 from llem.launch.docker.launcher import DockerLauncher
@@ -41,13 +45,20 @@ __all__ = [
     "Patience",
     "Progress",
     "PullPolicy",
+    "Recipe",
+    "Revision",
+    "Variant",
     "WantedImage",
     "check_images",
     "default_image",
+    "docker",
     "has_image",
     "images_there",
     "published_image",
+    "published_name",
     "pull_images",
     "remove_working_folders",
     "variant_of",
+    "why_not_attested",
+    "with_what_they_are_built_on",
 ]

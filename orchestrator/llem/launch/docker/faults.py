@@ -101,7 +101,7 @@ def kind_of(text: str) -> FailureKind:
 def refused(kind: FailureKind, doing: str, said: str) -> LaunchFailed:
     """The failure with the engine's own words in it, on one line."""
     words = printable(on_one_line(said.strip().rstrip(".")), _LONGEST)
-    return LaunchFailed(kind, f"{doing}: {words}. {_advice(kind, words)}".strip())
+    return LaunchFailed(kind, f"{doing}: {words}.", _advice(kind, words))
 
 
 def _advice(kind: FailureKind, words: str) -> str:

@@ -49,7 +49,7 @@ def gpu_access(
             continue
         if facts.podman and setting == "auto" and report.nvml.outcome == _NO_LIBRARY and not driver_on_host():
             return [], driver
-        there = _seen_inside(report, on_host)
+        there = check_seen(report, on_host)
         if driver == "cdi" and there and not on_host:
             _check_names(look, there)
         return there, driver
@@ -76,7 +76,7 @@ def _knows_no_gpu(refusal: LaunchFailed) -> bool:
 
 def _refused(message: str) -> LaunchFailed:
     return LaunchFailed(
-        FailureKind.GPU_REQUEST, f"{message} (To run on the CPU all the same, say so in the study: device: cpu.)"
+        FailureKind.GPU_REQUEST, message, "(To run on the CPU all the same, say so in the study: device: cpu.)"
     )
 
 
@@ -88,7 +88,8 @@ def _drivers(setting: Literal["auto", "nvidia", "cdi"], facts: EngineFacts) -> t
     return ("nvidia", "cdi") if facts.cdi else ("nvidia",)
 
 
-def _seen_inside(report: ProbeReport, on_host: Sequence[Gpu]) -> list[Gpu]:
+def check_seen(report: ProbeReport, on_host: Sequence[Gpu]) -> list[Gpu]:
+    """The GPUs that were seen inside: of those `on_host` all, where any are named. Raises LaunchFailed."""
     if report.nvml.outcome not in ("ok", "gpu_lost", "no_devices"):
         raise _refused(
             "The engine accepted the request for GPUs, but inside a container they cannot be read: "

@@ -39,6 +39,8 @@ class Inside:
         self._facts = engine.facts
         self._known = KnownImages()
         self._driver: GpuDriver = "nvidia"
+        self.reports: dict[str, ProbeReport] = {}
+        """What was last seen in each image, by its id."""
 
     @property
     def architecture(self) -> str:
@@ -82,7 +84,8 @@ class Inside:
         seen = self.look_at(where, image, gpus)
         if missing := missing_of(findings_of(image, seen, (), self.architecture)):
             raise unusable(image, missing)
-        return probe_report(where)
+        self.reports[image.id] = probe_report(where)
+        return self.reports[image.id]
 
     def look_at(self, where: Workplace, image: EngineImage, gpus: Gpus | None = None) -> Seen:
         """What is seen of an image, which may lack all it should have. Raises LaunchFailed where the engine refuses.

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from llem.checklist import Checklist
 from llem.ended import Ended
 from llem.errors import NotReadyError
 from llem.launch.docker.container import Container
@@ -23,18 +24,19 @@ from llem.launch.docker.folders import (
     shown_model,
     shown_runner,
 )
-from llem.launch.docker.image_check import check_engines
 from llem.launch.docker.image_names import default_image
-from llem.launch.docker.images import find_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
+from llem.launch.docker.look_around import WantedGpus
 from llem.launch.docker.mounts import check_volumes
 from llem.launch.docker.patience import Patience, Patiently
+from llem.launch.docker.preparation import Preparation
 from llem.launch.docker.probe import workplace
 from llem.launch.docker.pull import Progress, PullPolicy, WantedImage, pull_missing, unseen
 from llem.launch.docker.ready import ready
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
 from llem.launch.gpu_choice import places_of
+from llem.launch.gpu_facts import GpuFacts
 from llem.launch.gpus import Gpu, memory_used
 from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
 from llem.launch.shared_folder import polled
@@ -103,12 +105,19 @@ class DockerLauncher:
         self._owner = self._caller.inside(self._facts)
         self._inside = Inside(self._engine, settings, self._caller, stop)
         self._patiently = Patiently(patience.start_s, stop, notice)
-        self._images: dict[str, EngineImage] = {}
-        self._gpus: list[Gpu] = []
+        self._prepared: Preparation | None = None
         self._parent = Path()
         self._runner: Shown | None = None
         self._runs: dict[str, _Run] = {}
         self._to_remove: list[Container] = []
+
+    @property
+    def _images(self) -> Mapping[str, EngineImage]:
+        return self._prepared.images if self._prepared else {}
+
+    @property
+    def _gpus(self) -> Sequence[Gpu]:
+        return self._prepared.gpus if self._prepared else ()
 
     @property
     def engine_id(self) -> str | None:
@@ -119,31 +128,30 @@ class DockerLauncher:
     def described(self) -> str:
         """How runs happen, for people."""
         names = ", ".join(dict.fromkeys(image.name for image in self._images.values()))
+        if not names:
+            return f"containers ({self._facts.name}, API {self._facts.api_version})"
         return f"containers of {names} ({self._facts.name})"
 
     def prepare(
-        self, backends: Sequence[str], images: Mapping[str, str], parent: Path, resumed: str | None = None
+        self,
+        backends: Sequence[str],
+        images: Mapping[str, str],
+        parent: Path,
+        checklist: Checklist,
+        resumed: str | None = None,
     ) -> Mapping[str, Image]:
         """Remove what dead hosts of ours left, pull and find the images, look around inside each, and list the GPUs."""
         self._parent = parent
         ready(partial(remove_leftovers, self._engine, self._caller.uid, self._notice, resumed))
         wanted = {backend: self._wanted_image(backend, images.get(backend)) for backend in backends}
-        pulled = partial(pull_missing, self._engine, list(wanted.values()), self._progress, self._stop, self._notice)
-        ready(pulled)
-        for backend, each in wanted.items():
-            self._images[backend] = ready(partial(find_image, self._engine, each.name, each.digest, self._notice))
-        first, *others = dict.fromkeys(self._images.values())
-        with workplace(parent, self._owner) as where:
-            if self._wants_gpus:
-                find = partial(self._inside.find_gpus, where, first, self._wanted, self._environment)
-                self._gpus = ready(find)
-            else:
-                others = [first, *others]
-            gpus = self._inside.gpus_named([gpu.uuid for gpu in self._gpus])
-            for image in others:
-                ready(partial(self._inside.look, where, image, gpus))
-        ready(partial(check_engines, self._inside, self._images, self._notice))
+        gpus = WantedGpus(self._wanted, self._environment) if self._wants_gpus else None
+        self._prepared = Preparation(self._engine, self._inside, wanted, gpus, checklist, self._notice)
+        self._prepared.make(workplace(parent, self._owner), self._have_pulled)
         return {backend: image.described for backend, image in self._images.items()}
+
+    def gpu_facts(self) -> GpuFacts:
+        """Of the GPUs that containers were given, and of what is in the images."""
+        return self._prepared.gpu_facts() if self._prepared else GpuFacts()
 
     def keep_runner(self, study_folder: Path, name: str | None) -> str:
         """Copy ours into the study's folder; a study that goes on has one there, unless somebody removed it."""
@@ -312,6 +320,9 @@ class DockerLauncher:
             host=place.host, gpu_uuids=place.gpu_uuids, model_path=model_path, adapter_path=adapter_path
         )
         return shown, allocation, warm
+
+    def _have_pulled(self, wanted: Sequence[WantedImage]) -> None:
+        pull_missing(self._engine, wanted, self._progress, self._stop, self._notice)
 
     def _wanted_image(self, backend: str, name: str | None) -> WantedImage:
         policy = self._pull.get(backend, "missing")

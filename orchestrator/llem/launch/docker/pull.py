@@ -73,7 +73,7 @@ def pull_missing(
     failures: dict[str, LaunchFailed] = {}
     to_pull: dict[str, WantedImage] = {}
     for each in dict.fromkeys(wanted):
-        if (reference := _reference(engine, each)) is None:
+        if (reference := reference_to_pull(engine, each)) is None:
             continue
         if each.policy == "never":
             failures[each.name] = _missing(each)
@@ -92,8 +92,8 @@ def pull_missing(
         raise PullsFailed(failures)
 
 
-def _reference(engine: Engine, wanted: WantedImage) -> str | None:
-    """By what name an image is pulled; None where what is there will do."""
+def reference_to_pull(engine: Engine, wanted: WantedImage) -> str | None:
+    """By what name an image is to be pulled; None where what is there will do. Raises LaunchFailed."""
     if wanted.policy == "always" and wanted.digest is None:
         return wanted.name
     if image_there(engine, wanted.name, wanted.digest):

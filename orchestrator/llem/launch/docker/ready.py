@@ -17,6 +17,6 @@ def ready(call: Callable[[], Done]) -> Done:
     try:
         return call()
     except LaunchFailed as failure:
-        raise NotReadyError(f"{failure.kind}: {failure.message}") from failure
+        raise NotReadyError(f"{failure.kind}: {failure.what}", failure.remedy) from failure
     except PullsFailed as failed:
         raise NotReadyError(failed.listed) from failed

@@ -49,6 +49,7 @@ _OF_US = {
     "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/torchinductor",
     "TRITON_CACHE_DIR": f"{CACHE}/triton",
     "CUDA_CACHE_PATH": f"{CACHE}/cuda",
+    "FLASHINFER_WORKSPACE_BASE": f"{CACHE}/flashinfer",
     "NUMBA_CACHE_DIR": f"{CACHE}/numba",
     "MPLCONFIGDIR": f"{HOME}/matplotlib",
 }

@@ -18,7 +18,7 @@ from llem.version import __version__
 from .commands import tell
 from .daemon import Daemon
 from .gpus import SimulatedGpus
-from .images import BASE_IMAGE, BASE_PACKAGES, CODENAME, ImageBuilder
+from .images import BASE_IMAGE, BASE_PACKAGES, CODENAME, ImageBuilder, recipe_files
 from .packages import WANTED, Apt, Programs, assert_possible, unpacked_programs
 
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -133,7 +133,7 @@ class Engine:
 
 
 def _inputs_hash() -> str:
-    files = sorted(path for path in (REPOSITORY / "images").rglob("*") if path.is_file())
+    files = recipe_files(REPOSITORY)
     sha = hashlib.sha256(f"{CODENAME} {BASE_IMAGE} {BASE_PACKAGES} {WANTED}".encode())
     for file in files:
         sha.update(f"{file.relative_to(REPOSITORY)} {hashlib.sha256(file.read_bytes()).hexdigest()} ".encode())

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from llem.launch.docker.image_recipe import Recipe
+
 from .commands import output_of, tell
 from .daemon import Daemon
 from .errors import EngineError
@@ -26,8 +28,8 @@ BASE_IMAGE = f"llem-base:{CODENAME}"
 PYTHON_OF_BASE = "3.11"
 INPUTS_LABEL = "org.llem.test-engine.inputs"
 _TORCH_CPU_INDEX = os.environ.get("TORCH_CPU_INDEX", "https://download.pytorch.org/whl/cpu")
+_INSTALLER_LOCK = "images/installer.lock"
 _LOCKS = (
-    "images/installer.lock",
     "images/pytorch/requirements-cpu.lock",
     "images/vllm/requirements-cpu.lock",
     "compose/requirements.lock",
@@ -84,6 +86,8 @@ class ImageBuilder:
         folder = self.work / "wheels"
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--only-binary=:all:", "--python-version", PYTHON_OF_BASE, "--dest", str(folder)]
+        # Apart: pip wants hashes of all or of none.
+        output_of([*command, "-r", str(self.repository / _INSTALLER_LOCK)])
         for lock in _LOCKS:
             command += ["-r", str(self.repository / lock)]
         try:
@@ -96,30 +100,21 @@ class ImageBuilder:
         return image
 
     def _engine(self, backend: str, version: str, wheels: str, base: str) -> str:
+        recipe = Recipe(
+            checkout=self.repository,
+            backend=backend,
+            variant="cpu",
+            base=base,
+            network="none",
+            arguments={"WHEELS_IMAGE": wheels, "INSTALL_FLAGS": "--no-index --find-links /wheels", "VERSION": version},
+        )
         image = f"llem-{backend}:{version}"
         runner = sorted((self.repository / "runner").rglob("*.py"))
-        recipe = sorted(path for path in (self.repository / "images").rglob("*") if path.is_file())
-        inputs = _digest(self.repository, [*recipe, *runner])
+        inputs = _digest(self.repository, [*recipe_files(self.repository), *runner])
         if self._label(image) == inputs:
             return image
         tell(f"  {image} …")
-        arguments = {
-            "BASE_IMAGE": base,
-            "WHEELS_IMAGE": wheels,
-            "INSTALL_FLAGS": "--no-index --find-links /wheels",
-        }
-        command: list[str | Path] = [
-            "build",
-            "--network",
-            "none",
-            "--tag",
-            image,
-            "--label",
-            f"{INPUTS_LABEL}={inputs}",
-        ]
-        for name, value in arguments.items():
-            command += ["--build-arg", f"{name}={value}"]
-        self._docker(*command, "--file", self.repository / f"images/{backend}/Dockerfile", self.repository)
+        self._docker("build", "--label", f"{INPUTS_LABEL}={inputs}", *recipe.options([image]))
         return image
 
     def _import_folder(self, folder: Path, image: str) -> None:
@@ -157,7 +152,14 @@ class ImageBuilder:
 
 def wheels_image(repository: Path) -> str:
     """The name of the image with the wheels of the locks of the checkout at `repository`."""
-    return f"llem-wheels:{_digest(repository, [repository / lock for lock in _LOCKS])}"
+    return f"llem-wheels:{_digest(repository, [repository / lock for lock in (_INSTALLER_LOCK, *_LOCKS)])}"
+
+
+def recipe_files(repository: Path) -> list[Path]:
+    """What of `images/` the engine's images are made from: of the CPU variant, and nothing that only people read."""
+    patterns = ("*.sh", "installer.lock", "*/Dockerfile*", "*/requirements-cpu.lock")
+    found = {path for pattern in patterns for path in (repository / "images").glob(pattern)}
+    return sorted(found - {repository / "images" / "lock.sh"})
 
 
 def _digest(repository: Path, files: list[Path]) -> str:
