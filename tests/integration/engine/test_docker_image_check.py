@@ -118,12 +118,14 @@ def client_id(report: Report) -> str:
 def test_claim_10_5_a_study_on_an_image_that_lacks_several_things_ends_before_its_first_run_naming_all(
     docker_llem: Llem, client: Any, tmp_path: Path
 ) -> None:
-    with variant(client, "several", variants.NO_PYDANTIC_AND_ROOTS_TORCH) as tag:
+    dockerfile = f"{variants.NO_PYDANTIC_AND_ROOTS_TORCH}\n{variants.OLD_TRANSFORMERS.partition(chr(10))[2]}"
+    with variant(client, "several", dockerfile) as tag:
         (tmp_path / "study.yaml").write_text(f"{TINY}device: cpu\nimages: {{pytorch: {tag}}}\n")
         done = docker_llem("run", "study.yaml")
         checked = docker_llem("images", "verify", "--study", "study.yaml")
     assert (done.returncode, checked.returncode) == (3, 3)
     assert "pip install 'pydantic>=2.8'" in done.stderr
+    assert "pip install 'transformers>=" in done.stderr
     assert "RUN chmod -R a+rX /opt/engine/lib/python3.11/site-packages/torch" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from llem.launch.docker.engine import EngineImage
+from llem.launch.docker.engine_versions import LEAST_PYTHON, is_older
 from llem.launch.docker.image_facts import ImageFacts
 from llem.launch.docker.image_findings import Finding, backends_in, judge, judge_engines, no_engine
 from llem.launch.docker.inside import Inside
@@ -72,6 +73,12 @@ def check_image(
     judged, without = _judged_for(seen_facts, backends)
     found = [*findings_of(image, seen, judged, inside.architecture), *without, _runner(image)]
     return ImageReport(image.name, image.digest, judged, tuple(found), seen_facts)
+
+
+def engines_known(inside: Inside, image: EngineImage) -> bool:
+    """Whether a look has told which engines an image has: not those of a Python that is too old for any."""
+    facts = inside.facts_known(image)
+    return facts is not None and not is_older(facts.python, LEAST_PYTHON)
 
 
 def check_engines(

@@ -11,10 +11,10 @@ from functools import partial
 
 from llem.checklist import Checklist
 from llem.launch.docker.engine import Engine, EngineImage
-from llem.launch.docker.image_check import check_engines
+from llem.launch.docker.image_check import check_engines, engines_known
 from llem.launch.docker.images import find_image
 from llem.launch.docker.inside import Inside
-from llem.launch.docker.look_around import LookAround, WantedGpus, container_check, noting
+from llem.launch.docker.look_around import LookAround, WantedGpus, noting
 from llem.launch.docker.probe import Workplace
 from llem.launch.docker.pull import PullsFailed, WantedImage, reference_to_pull
 from llem.launch.docker.ready import ready
@@ -62,7 +62,8 @@ class Preparation:
             ready(partial(self._look_and_pull, workplace, pull))
         self._around.end()
         for backend, image in self.images.items():
-            if self._checklist.judging and self._checklist.stands(container_check(image)):
+            # Also where the look at the container found something missing: all of it is told at once.
+            if self._checklist.judging and engines_known(self._inside, image):
                 self._check_packages(backend, image)
 
     def gpu_facts(self) -> GpuFacts:
