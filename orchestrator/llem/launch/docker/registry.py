@@ -94,18 +94,20 @@ class _Repository:
         return sum(int(layer["size"]) for layer in manifest["layers"])
 
     def _manifest(self, reference: str) -> dict[str, Any]:
-        answer = self._get(self._manifests + reference, auth=self._credentials, headers={"Accept": _ACCEPTED})
-        if answer.status_code == 401:
+        url = self._manifests + reference
+        with self._get(url, auth=self._credentials, headers={"Accept": _ACCEPTED}) as answer:
+            if answer.status_code != 401:
+                return _json(answer)
             token = f"Bearer {self._token(answer.headers)}"
-            headers = {"Accept": _ACCEPTED, "Authorization": token}
-            answer = self._get(self._manifests + reference, headers=headers)
-        return _json(answer)
+        with self._get(url, headers={"Accept": _ACCEPTED, "Authorization": token}) as answer:
+            return _json(answer)
 
     def _token(self, headers: Mapping[str, str]) -> str:
         """From where the registry sends its users: Docker Hub and most others have a service for it."""
         asked = dict(re.findall(r'(\w+)="([^"]*)"', headers.get("Www-Authenticate", "")))
         where = asked.pop("realm")
-        said = _json(self._get(where, params=asked, auth=self._credentials))
+        with self._get(where, params=asked, auth=self._credentials) as answer:
+            said = _json(answer)
         return str(said.get("token") or said["access_token"])
 
     def _get(self, url: str, **asked: Any) -> Any:
