@@ -38,7 +38,7 @@ def downloads(images: Sequence[str], architecture: str, stop: Callable[[float], 
     def ask(image: str) -> None:
         found[image] = download_bytes(image, architecture)
 
-    asking = [threading.Thread(target=ask, args=(image,), daemon=True) for image in found]
+    asking = [threading.Thread(target=ask, args=(image,), name=f"size of {image}", daemon=True) for image in found]
     for thread in asking:
         thread.start()
     end_s = time.monotonic() + 2 * _ANSWER_WITHIN_S
