@@ -15,7 +15,7 @@ from llem.checklist import Checklist, Status
 from llem.execution.preflight import Inputs
 from llem.execution.readiness.folder import check_folder, needed_bytes
 from llem.execution.readiness.gpus import check_count, check_driver, check_in_use
-from llem.execution.readiness.memory import check_forecast
+from llem.execution.readiness.memory import check_forecast, model_files
 from llem.execution.readiness.needs import Needs
 from llem.launch.gpu_facts import Driver, GpuFacts, GpuMemory
 from llem.launch.gpu_lease import is_leased
@@ -132,6 +132,27 @@ def test_claim_10_7_a_batch_that_may_not_fit_is_a_warning(tmp_path: Path) -> Non
     check_forecast(needs(tmp_path, many), BOTH, memory(), checklist)
     assert told(checklist) == [("GPU memory forecast", "warning")]
     assert "may run out of memory" in checklist.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("sizes", "counted"),
+    [
+        ({"model-1.safetensors": 3, "model-2.safetensors": 4, "consolidated.safetensors": 7}, 7),
+        ({"consolidated.safetensors": 7}, 7),
+        ({"model.safetensors": 5, "pytorch_model.bin": 5}, 5),
+        ({"pytorch_model.bin": 6}, 6),
+        ({}, 0),
+    ],
+)
+def test_claim_10_7_weights_that_lie_there_twice_are_counted_once(
+    tmp_path: Path, sizes: Mapping[str, int], counted: int
+) -> None:
+    folder = Path(model(tmp_path, "m", SMALL))
+    for name, size in sizes.items():
+        (folder / name).write_bytes(bytes(size))
+    found = model_files(folder)
+    assert found is not None
+    assert found.weights_bytes == counted
 
 
 def test_claim_10_7_the_disk_has_to_hold_all_runs_to_come(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def _row(each: ListedImage, unknown: str) -> dict[str, Any]:
 
 def _there(each: ListedImage, unknown: str) -> str:
     if unknown:
-        return "nobody knows whether it is there"
+        return "not known whether it is there: no engine answers"
     if each.there is None:
         return f"not there: llem images pull {each.backend}" if each.pull != "never" else "not there (pull: never)"
     facts = [

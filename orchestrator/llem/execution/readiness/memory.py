@@ -22,6 +22,8 @@ CHECK = "GPU memory forecast"
 _GIB = 2**30
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
 """The first kind that a folder has is the one that is loaded."""
+_TWICE = "consolidated"
+"""What Mistral calls a second copy of the weights, in its own layout: beside the other it is not loaded."""
 
 
 def check_forecast(
@@ -69,7 +71,9 @@ def model_files(folder: Path) -> ModelFiles | None:
     try:
         config = json.loads((folder / "config.json").read_bytes())
         kinds = [list(folder.glob(pattern)) for pattern in _WEIGHTS]
-        sizes = [path.stat().st_size for path in next(filter(None, kinds), [])]
+        weights = next(filter(None, kinds), [])
+        once = [path for path in weights if not path.name.startswith(_TWICE)]
+        sizes = [path.stat().st_size for path in once or weights]
     except (OSError, ValueError):
         return None
     return ModelFiles(config, sum(sizes)) if isinstance(config, dict) else None
