@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,7 @@ from llem.errors import NotReadyError
 from llem.launch.docker.container import Container
 from llem.launch.docker.engine import Engine, EngineImage
 from llem.launch.docker.faults import ContainerGone
-from llem.launch.docker.folders import (
-    check_weights_readable,
-    give_out,
-    shown_adapter,
-    shown_cache,
-    shown_model,
-    shown_runner,
-)
+from llem.launch.docker.folders import check_weights_readable, give_out, shown_runner
 from llem.launch.docker.image_names import default_image
 from llem.launch.docker.inside import Inside
 from llem.launch.docker.leftovers import gpus_of, labels_of, other_user, remove_leftovers, remove_of_study
@@ -35,30 +27,20 @@ from llem.launch.docker.probe import workplace
 from llem.launch.docker.pull import Progress, PullPolicy, WantedImage, pull_missing, unseen
 from llem.launch.docker.ready import ready
 from llem.launch.docker.request import EXCHANGE, Caller, ContainerSettings, Shown
+from llem.launch.docker.runs import Runs, shown_to_run
 from llem.launch.gpu_choice import places_of
 from llem.launch.gpu_facts import GpuFacts
 from llem.launch.gpus import Gpu, memory_used
 from llem.launch.protocol import Attempt, LaunchFailed, Place, Poll
 from llem.launch.shared_folder import polled
 from llem.version import __version__
-from llem_runner.contract import Allocation, ExchangeFolder, FailureKind
-from llem_runner.contract.exchange import IN, OUT
+from llem_runner.contract import ExchangeFolder, FailureKind
 from llem_runner.contract.result import Image
 
 _NOT_THE_GPU = (FailureKind.ENGINE_UNREACHABLE, FailureKind.DISK, FailureKind.IMAGE_MISSING)
 """Why a look at a GPU's memory may fail without anything being wrong with the GPU."""
 _KILL_WITHIN_S = 10
 _PATIENCE = Patience()
-
-
-@dataclass
-class _Run:
-    """A run of ours."""
-
-    container: Container
-    folder: Path
-    collected: bool = False
-    record: dict[str, Any] = field(default_factory=dict)
 
 
 class DockerLauncher:
@@ -108,8 +90,7 @@ class DockerLauncher:
         self._prepared: Preparation | None = None
         self._parent = Path()
         self._runner: Shown | None = None
-        self._runs: dict[str, _Run] = {}
-        self._to_remove: list[Container] = []
+        self._runs = Runs(self._engine)
 
     @property
     def _images(self) -> Mapping[str, EngineImage]:
@@ -181,27 +162,26 @@ class DockerLauncher:
 
     def start(self, attempt: Attempt, place: Place) -> str:
         """Create and start the run's container; an engine that is away for a moment is waited for."""
-        self._remove_what_is_left()
-        self._runs = {handle: run for handle, run in self._runs.items() if not run.collected}
+        self._runs.tidy()
         image = self._images[attempt.config.backend]
-        shown, allocation, warm = self._shown(attempt, place, image)
+        runner = self._runner or shown_runner(attempt.study_folder)
+        shown, allocation, warm = shown_to_run(attempt, place, image, runner, self._owner)
         exchange = ExchangeFolder(attempt.folder)
         exchange.allocation.write_text(allocation.model_dump_json(indent=2) + "\n")
         give_out(attempt.folder, self._owner)
         gpus = self._inside.gpus_named(place.gpu_uuids)
         labels = labels_of(attempt, self._caller.uid, place.gpu_uuids)
         request = self._inside.request(image, (EXCHANGE,), shown, gpus, labels)
-        run = _Run(self._container(attempt, place.gpu_uuids), attempt.folder)
-        run.record = {
+        record = {
             "engine": self._facts.name,
             "gpu_driver": gpus.driver if gpus else None,
             "cache": "warm" if warm else "cold",
         }
-        self._runs[attempt.handle] = run
+        self._runs.add(self._container(attempt, place.gpu_uuids), attempt.folder, record)
         try:
             self._patiently(lambda: self._engine.start(self._engine.create(request, attempt.handle)))
         except (LaunchFailed, ContainerGone) as error:
-            self._discard(attempt.handle)
+            self._runs.discard(attempt.handle)
             if isinstance(error, ContainerGone):
                 raise LaunchFailed(FailureKind.KILLED, "The container was removed before it began.") from error
             raise
@@ -218,7 +198,7 @@ class DockerLauncher:
             # That host died before it could start it: nothing will ever come of it.
             return None
         container = self._container(attempt, gpus_of(found["Config"]["Labels"]))
-        self._runs[attempt.handle] = _Run(container, attempt.folder, record={"engine": self._facts.name})
+        self._runs.add(container, attempt.folder, {"engine": self._facts.name})
         return attempt.handle
 
     def poll(self, handle: str, offset: int) -> Poll:
@@ -228,13 +208,7 @@ class DockerLauncher:
 
     def collect(self, handle: str) -> None:
         """The folder is shared: the log is kept, and the container removed."""
-        run = self._runs[handle]
-        run.collected = True
-        try:
-            run.container.keep_log()
-        finally:
-            if not run.container.remove():
-                self._to_remove.append(run.container)
+        self._runs.collect(handle)
 
     def record(self, handle: str) -> dict[str, Any]:
         """Engine, image and container of a run."""
@@ -276,7 +250,7 @@ class DockerLauncher:
 
     def clear(self, study_uid: str) -> None:
         """Remove every container of a study."""
-        self._remove_what_is_left()
+        self._runs.remove_what_is_left()
         # Whoever waits for the end of a study should not wait for one call after the other to get no answer.
         if self._engine.answers():
             remove_of_study(self._engine, study_uid, self._caller.uid, self._notice)
@@ -285,41 +259,15 @@ class DockerLauncher:
         """Kill what runs, over a connection of its own: the other one may be in use by whoever was interrupted."""
         with suppress(LaunchFailed):
             engine = self._connect(timeout_s=_KILL_WITHIN_S)
-            for handle in [handle for handle, run in self._runs.items() if not run.collected]:
+            for handle in self._runs.not_collected():
                 with suppress(LaunchFailed, ContainerGone):
                     engine.kill(handle)
             engine.close()
 
     def close(self) -> None:
         """Remove what of ours is still there, running or not."""
-        self._to_remove += [run.container for run in self._runs.values() if not run.collected]
-        self._runs.clear()
-        self._remove_what_is_left()
-        for container in self._to_remove:
-            container.tell_that_it_is_there()
-        self._to_remove.clear()
+        self._runs.close()
         self._engine.close()
-
-    def _shown(self, attempt: Attempt, place: Place, image: EngineImage) -> tuple[list[Shown], Allocation, bool]:
-        """What the run's container sees of the host, the allocation in its words, and whether its cache is warm."""
-        cache, warm = shown_cache(attempt.study_folder, image.id, self._owner)
-        shown = [
-            self._runner or shown_runner(attempt.study_folder),
-            cache,
-            Shown(attempt.folder / IN, f"{EXCHANGE}/{IN}"),
-            Shown(attempt.folder / OUT, f"{EXCHANGE}/{OUT}", writable=True),
-        ]
-        model_path, adapter_path = attempt.model_path, attempt.adapter_path
-        if model := shown_model(model_path):
-            shown.append(model[0])
-            model_path = model[1]
-        if adapter_path is not None:
-            folder, adapter_path = shown_adapter(adapter_path)
-            shown.append(folder)
-        allocation = Allocation(
-            host=place.host, gpu_uuids=place.gpu_uuids, model_path=model_path, adapter_path=adapter_path
-        )
-        return shown, allocation, warm
 
     def _have_pulled(self, wanted: Sequence[WantedImage]) -> None:
         pull_missing(self._engine, wanted, self._progress, self._stop, self._notice)
@@ -330,13 +278,3 @@ class DockerLauncher:
 
     def _container(self, attempt: Attempt, gpu_uuids: Sequence[str]) -> Container:
         return Container(self._engine, attempt.handle, attempt.folder, self._patience, self._notice, gpu_uuids)
-
-    def _discard(self, handle: str) -> None:
-        """A container that never ran, if there is one at all."""
-        run = self._runs.pop(handle)
-        if not run.container.remove():
-            self._to_remove.append(run.container)
-
-    def _remove_what_is_left(self) -> None:
-        if self._to_remove and self._engine.answers():
-            self._to_remove = [container for container in self._to_remove if not container.remove()]
